@@ -1,0 +1,1 @@
+"""Turn any architecture into one canonical :class:`ComputeGraph`, and that into features."""

@@ -1,0 +1,1 @@
+"""Search spaces: specifications turned into graphs directly, without torch."""

@@ -1,0 +1,1 @@
+"""Forecast what a neural architecture will score, without training it."""
