@@ -1,0 +1,126 @@
+"""The folders, the packages declared for them, and what importing them costs."""
+
+import importlib
+import json
+import pkgutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+HEAVY = {
+    "lightgbm",
+    "matplotlib",
+    "onnxruntime",
+    "optuna",
+    "pandas",
+    "pyarrow",
+    "ray",
+    "scipy",
+    "sentence_transformers",
+    "sklearn",
+    "timm",
+    "torch",
+    "torchvision",
+    "transformers",
+}
+IMPORT_ROOTS = {
+    "surrogates": "archcast",
+    "encoders": "archcast.encoders",
+    "datasets/corpus": "archcast.datasets",
+}
+
+
+def settings(root: Path) -> dict:
+    return tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]
+
+
+def packages_on_disk(root: Path) -> set[str]:
+    found = set()
+    for folder, package in IMPORT_ROOTS.items():
+        base = root / folder
+        for init in base.rglob("__init__.py"):
+            parts = init.parent.relative_to(base).parts
+            found.add(".".join((package, *parts)))
+    return found
+
+
+def modules_loaded_by(statement: str) -> set[str]:
+    code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_declared_packages_are_those_on_disk(root: Path) -> None:
+    assert set(settings(root)["packages"]) == packages_on_disk(root)
+
+
+def test_package_dir_maps_the_folders(root: Path) -> None:
+    assert settings(root)["package-dir"] == {name: folder for folder, name in IMPORT_ROOTS.items()}
+
+
+def test_datasets_folder_is_no_package(root: Path) -> None:
+    # A top-level `datasets` would shadow Hugging Face's package of that name.
+    assert not (root / "datasets" / "__init__.py").exists()
+
+
+def test_no_root_conftest_and_no_test_packages(root: Path) -> None:
+    assert not (root / "conftest.py").exists()
+    assert not list((root / "tests").rglob("__init__.py"))
+
+
+def test_every_declared_data_file_pattern_matches(root: Path) -> None:
+    folders = {package: root / folder for folder, package in IMPORT_ROOTS.items()}
+    for package, patterns in settings(root)["package-data"].items():
+        for pattern in patterns:
+            assert list(folders[package].glob(pattern)), f"{package}: nothing matches {pattern}"
+
+
+def every_module() -> list[str]:
+    package = importlib.import_module("archcast")
+    return sorted(
+        module.name
+        for module in pkgutil.walk_packages(package.__path__, "archcast.")
+        if not module.name.endswith("__main__")
+    )
+
+
+@pytest.mark.parametrize("package", sorted(IMPORT_ROOTS.values()))
+def test_package_imports(package: str) -> None:
+    assert importlib.import_module(package).__doc__
+
+
+def test_every_module_imports_and_sorts_its_all() -> None:
+    names = every_module()
+    assert len(names) > 10
+    for name in names:
+        module = importlib.import_module(name)
+        public = list(getattr(module, "__all__", []))
+        assert public == sorted(public), f"{name}.__all__ is not sorted"
+        assert all(hasattr(module, item) for item in public), (
+            f"{name}.__all__ names what is not there"
+        )
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import archcast",
+        "import archcast.cli",
+        "import archcast.datasets",
+        "import archcast.encoders",
+        "import archcast; archcast.predict; archcast.Forecast; archcast.tasks()",
+    ],
+)
+def test_imports_are_light(statement: str) -> None:
+    loaded = modules_loaded_by(statement)
+    assert not loaded & HEAVY
+
+
+def test_import_archcast_adds_few_modules() -> None:
+    base = modules_loaded_by("import numpy, onnx")
+    added = modules_loaded_by("import archcast") - base
+    assert not {"typer", "rich", "pooch", "requests"} & added
+    assert len(added) < 120
