@@ -1,1 +1,27 @@
 """Turn any architecture into one canonical :class:`ComputeGraph`, and that into features."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from archcast.encoders._read import read
+    from archcast.encoders.graph import ComputeGraph, load_graphs, save_graphs
+    from archcast.encoders.tabular import TabularFeatures, tabular
+
+_LAZY = {
+    "ComputeGraph": "graph",
+    "TabularFeatures": "tabular",
+    "load_graphs": "graph",
+    "read": "_read",
+    "save_graphs": "graph",
+    "tabular": "tabular",
+}
+
+__all__ = ["ComputeGraph", "TabularFeatures", "load_graphs", "read", "save_graphs", "tabular"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415
+
+    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)

@@ -1,0 +1,111 @@
+"""``read``: one function that turns whatever describes an architecture into its graph."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from archcast.encoders._simplify import simplify
+from archcast.encoders.errors import ArchcastError, MissingExtraError, ShapeError, UnreadableModelError
+from archcast.encoders.graph import ComputeGraph
+
+#: A shape for the only input, or input name -> shape.
+InputShape = Sequence[int] | Mapping[str, Sequence[int]]
+
+
+def read(
+    obj: Any, input_shape: InputShape | None = None, *, example: Any = None, name: str = ""
+) -> ComputeGraph:
+    """Turn an architecture into its canonical graph.
+
+    Args:
+        obj: an ONNX file (path, ``bytes`` or ``onnx.ModelProto``), a ``torch.nn.Module`` (on any
+            device, ``meta`` included), a search space's specification such as
+            ``|nor_conv_3x3~0|+|…`` or ``nasbench201:…``, or a graph, which is returned as it is.
+        input_shape: shape of the input, batch first. A module needs it (or ``example``); an ONNX
+            file only where its own dimensions are symbolic, and there the default is: batch 1;
+            3 channels; height and width 224; depth 16; length 128. A mapping from input names to
+            shapes binds several inputs.
+        example: a tensor, or a tuple of positional arguments, to call a module with.
+        name: what to call the graph; by default the file's name or the module's class.
+
+    Returns:
+        The canonical graph: the same for every form of the same network.
+
+    Raises:
+        UnreadableModelError: the file is damaged, empty, cyclic or not ONNX; ``torch.export``
+            cannot follow the module.
+        NotANetworkError: no operator of a neural network in it.
+        ShapeError: shapes are missing or contradict each other.
+        InvalidSpecError: a specification is not well formed.
+        MissingExtraError: a module was given and torch is not installed.
+        StorageError: the file does not exist or cannot be read.
+    """
+    if isinstance(obj, ComputeGraph):
+        return obj
+    if isinstance(obj, (str, os.PathLike)):
+        return _read_text(obj, input_shape, name)
+    if isinstance(obj, (bytes, bytearray, memoryview)) or hasattr(obj, "SerializeToString"):
+        from archcast.encoders._onnx_reader import read_onnx  # noqa: PLC0415
+
+        return read_onnx(obj, input_shape, name)
+    if hasattr(obj, "named_parameters"):
+        return _read_module(obj, input_shape, example, name or type(obj).__name__)
+    raise UnreadableModelError(
+        f"cannot read an architecture from {type(obj).__name__}; give an ONNX path, bytes or "
+        "ModelProto, a torch.nn.Module, or a search space's specification"
+    )
+
+
+def _read_text(obj: str | os.PathLike[str], shape: InputShape | None, name: str) -> ComputeGraph:
+    if isinstance(obj, str) and not Path(obj).exists():
+        from archcast.encoders.spaces import recognise  # noqa: PLC0415
+
+        found = recognise(obj)
+        if found is not None:
+            space, spec = found
+            return space.graph(spec)
+    from archcast.encoders._onnx_reader import read_onnx  # noqa: PLC0415
+
+    return read_onnx(Path(obj), shape, name)
+
+
+def _read_module(module: Any, shape: InputShape | None, example: Any, name: str) -> ComputeGraph:
+    try:
+        import torch  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingExtraError(
+            "reading a torch module needs torch: pip install 'archcast[torch]'"
+        ) from error
+    from archcast.encoders import _torch_capture, _torch_lower  # noqa: PLC0415
+
+    args, kwargs = _example(torch, module, shape, example)
+    try:
+        recording = _torch_capture.capture(module, args, kwargs)
+    except ArchcastError:
+        raise
+    except Exception as error:  # torch.export raises anything, whatever the module's code raises
+        line = next((part for part in str(error).splitlines() if part.strip()), "")
+        raise UnreadableModelError(
+            f"torch.export cannot follow {name}: {type(error).__name__}: {line[:200]}"
+        ) from error
+    return simplify(_torch_lower.lower(recording), source="torch", name=name)
+
+
+def _example(
+    torch: Any, module: Any, shape: InputShape | None, example: Any
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if example is not None:
+        return (tuple(example) if isinstance(example, (tuple, list)) else (example,)), {}
+    if shape is None:
+        raise ShapeError(
+            "a torch module does not say what it takes: give input_shape=(1, 3, 224, 224) "
+            "or example=tensor"
+        )
+    weight = next(module.parameters(), None)
+    where = {"device": weight.device if weight is not None else "cpu"}
+    if isinstance(shape, Mapping):
+        return (), {key: torch.zeros(tuple(dims), **where) for key, dims in shape.items()}
+    return (torch.zeros(tuple(shape), **where),), {}

@@ -1,0 +1,573 @@
+"""Turn a recording of ATen operators into a trace."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from archcast.encoders._torch_capture import Recording, Ref, Shape, Step
+from archcast.encoders._trace import Tensor, Tracer
+
+#: ATen operator -> operator of the vocabulary, for those that keep the shape.
+_UNARY = {
+    "relu": "relu",
+    "relu6": "relu6",
+    "leaky_relu": "leaky_relu",
+    "rrelu": "leaky_relu",
+    "elu": "elu",
+    "selu": "selu",
+    "celu": "celu",
+    "gelu": "gelu",
+    "silu": "silu",
+    "mish": "mish",
+    "hardswish": "hard_swish",
+    "hardsigmoid": "hard_sigmoid",
+    "sigmoid": "sigmoid",
+    "tanh": "tanh",
+    "softplus": "softplus",
+    "log_sigmoid": "softplus",
+    "softmax": "softmax",
+    "_softmax": "softmax",
+    "log_softmax": "softmax",
+    "_log_softmax": "softmax",
+    "exp": "exp",
+    "log": "log",
+    "log2": "log",
+    "log1p": "log",
+    "sqrt": "sqrt",
+    "abs": "abs",
+    "sign": "sign",
+    "erf": "erf",
+    "sin": "trigonometry",
+    "cos": "trigonometry",
+    "atan": "trigonometry",
+    "square": "pow",
+    "rsqrt": "pow",
+    "reciprocal": "pow",
+}
+_POWER = {"square": 2.0, "rsqrt": -0.5, "reciprocal": -1.0}
+_VIEWS = frozenset(
+    ("view", "reshape", "reshape_as", "view_as", "flatten", "permute", "transpose", "t", "numpy_T",
+     "contiguous", "unsqueeze", "squeeze", "alias", "clone", "detach", "dropout", "dropout2d",
+     "feature_dropout", "alpha_dropout", "native_dropout", "to", "type_as", "_to_copy", "lift_fresh_copy",
+     "movedim", "moveaxis", "swapaxes", "swapdims", "unflatten", "pixel_shuffle", "pixel_unshuffle",
+     "channel_shuffle", "flip", "roll", "_unsafe_view", "float", "half", "double", "adjoint",
+     "constant_pad_nd", "pad", "reflection_pad1d", "reflection_pad2d", "replication_pad2d",
+     "expand", "expand_as", "repeat", "repeat_interleave", "tile", "broadcast_to", "unfold",
+     "im2col", "as_strided", "view_as_real", "view_as_complex", "native_channel_shuffle", "tril",
+     "triu", "masked_fill", "identity", "_conj", "real", "imag", "bernoulli", "cumsum")
+)  # fmt: skip
+_PARTS = frozenset(
+    ("slice", "select", "narrow", "split", "split_with_sizes", "chunk", "unbind", "tensor_split",
+     "diagonal", "hsplit", "vsplit", "unsafe_split", "unsafe_chunk", "split_copy")
+)  # fmt: skip
+_BINARY = {
+    "add": "add",
+    "sub": "sub",
+    "rsub": "sub",
+    "subtract": "sub",
+    "mul": "mul",
+    "multiply": "mul",
+    "div": "div",
+    "divide": "div",
+    "true_divide": "div",
+    "maximum": "maximum",
+    "minimum": "minimum",
+}
+_REDUCE = {
+    "mean": "mean",
+    "sum": "sum",
+    "amax": "max",
+    "amin": "min",
+    "max": "max",
+    "min": "min",
+    "var": "var",
+    "std": "var",
+    "prod": "prod",
+    "linalg_vector_norm": "l2",
+    "norm": "l2",
+    "logsumexp": "sum",
+    "argmax": "argmax",
+    "argmin": "argmax",
+    "any": "max",
+    "all": "min",
+}
+
+
+@dataclass
+class _Lowering:
+    trace: Tracer = field(default_factory=Tracer)
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Call:
+    """One step with its operands looked up."""
+
+    lowering: _Lowering
+    step: Step
+    op: str
+
+    @property
+    def trace(self) -> Tracer:
+        return self.lowering.trace
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the (first) result."""
+        result = self.step.result
+        while isinstance(result, list):
+            result = next((r for r in result if r is not None), Shape((), True))
+        return result.dims if result is not None else ()
+
+    def get(self, index: int, name: str = "", default: Any = None) -> Any:
+        """An argument as it stands."""
+        if index < len(self.step.args):
+            return self.step.args[index]
+        return self.step.kwargs.get(name, default)
+
+    def tensor(self, index: int, name: str = "") -> Tensor | None:
+        """An argument as a tensor, None where it is absent."""
+        return self.lookup(self.get(index, name))
+
+    def lookup(self, value: Any) -> Tensor | None:
+        """A reference or number as a tensor."""
+        if isinstance(value, Ref):
+            found = self.lowering.values.get(value.name)
+            return found[0] if isinstance(found, list) else found
+        if isinstance(value, (bool, int, float)):
+            return Tensor((), data=np.array(value), floating=isinstance(value, float))
+        return None
+
+    def x(self) -> Tensor:
+        """The first argument, which every rule needs."""
+        return self.tensor(0) or Tensor(())
+
+    def tensors(self) -> list[Tensor]:
+        """Every tensor among the arguments, lists of them opened."""
+        found: list[Tensor] = []
+        for value in [*self.step.args, *self.step.kwargs.values()]:
+            for item in value if isinstance(value, list) else [value]:
+                tensor = self.lookup(item) if isinstance(item, Ref) else None
+                if tensor is not None:
+                    found.append(tensor)
+        return found
+
+    def numbers(self, index: int, name: str, rank: int, default: int = 1) -> list[int]:
+        """A list of integers, one number standing for all; empty means the default."""
+        value = self.get(index, name)
+        items = [value] if isinstance(value, int) else list(value or [])
+        items = [int(i) for i in items] or [default]
+        return items * rank if len(items) == 1 else items
+
+
+def lower(recording: Recording) -> Tracer:
+    """The trace of a recording; see :func:`archcast.encoders._torch_capture.capture`."""
+    lowering = _Lowering()
+    for name, shape in recording.inputs.items():
+        lowering.values[name] = lowering.trace.input(shape.dims, shape.floating)
+    for name, (shape, qualified, trained) in recording.weights.items():
+        size = math.prod(shape.dims)
+        lowering.values[name] = Tensor(
+            shape.dims,
+            data=np.array(recording.values[name]) if name in recording.values else None,
+            sources=((qualified, size),) if trained else (),
+            floating=shape.floating,
+        )
+    for step in recording.steps:
+        _step(lowering, step)
+    for name in recording.outputs:
+        value = lowering.values.get(name)
+        for tensor in value if isinstance(value, list) else [value]:
+            if tensor is not None:
+                lowering.trace.output(tensor)
+    return lowering.trace
+
+
+def _step(lowering: _Lowering, step: Step) -> None:
+    parts = step.target.split(".")
+    op = parts[1] if len(parts) > 1 and parts[0] in ("aten", "prims") else step.target
+    inplace = op.endswith("_") and not op.startswith("_")
+    op = op.rstrip("_") if inplace else op
+    if "getitem" in step.target:
+        sequence = lowering.values.get(step.args[0].name)
+        if isinstance(sequence, list):
+            lowering.values[step.name] = sequence[step.args[1]]
+        else:
+            lowering.values[step.name] = sequence
+        return
+    call = _Call(lowering, step, op)
+    result = _dispatch(call)
+    lowering.values[step.name] = result
+    if inplace and isinstance(step.args[0], Ref):
+        lowering.values[step.args[0].name] = result
+
+
+def _dispatch(call: _Call) -> Any:
+    operands = call.tensors()
+    if isinstance(call.step.result, list) and call.op in _PARTS:
+        return [call.trace.part(call.x(), s.dims) for s in call.step.result]
+    if all(t.constant for t in operands):
+        return _constants(call, operands)
+    rule = _RULES.get(call.op)
+    if rule is not None:
+        return rule(call)
+    if call.op in _UNARY:
+        op = _UNARY[call.op]
+        return call.trace.unary(op, call.x(), value=_POWER.get(call.op, 0.0))
+    if call.op in _VIEWS:
+        return _resized(call)
+    if call.op in _PARTS:
+        return call.trace.part(call.x(), call.shape)
+    if call.op in _BINARY:
+        return _binary(call)
+    if call.op in _REDUCE:
+        return _reduced(call)
+    return _unknown(call, operands)
+
+
+def _constants(call: _Call, operands: list[Tensor]) -> Any:
+    def one(shape: Shape | None) -> Tensor:
+        dims, floating = shape or Shape((), True)
+        constant = call.trace.constant(dims, operands, floating)
+        if call.op in ("full", "scalar_tensor", "full_like") and math.prod(dims) == 1:
+            value = call.get(0 if call.op == "scalar_tensor" else 1)
+            constant.data = np.array(value) if isinstance(value, (int, float)) else None
+        if call.op in ("zeros", "zeros_like", "new_zeros") and math.prod(dims) <= 4096:
+            constant.data = np.zeros(dims)
+        if call.op in _VIEWS and operands and operands[0].size == 1:
+            constant.data = operands[0].data
+        return constant
+
+    result = call.step.result
+    return [one(r) for r in result] if isinstance(result, list) else one(result)
+
+
+def _resized(call: _Call) -> Tensor:
+    """Views keep their numbers; padding and tiling change how many there are."""
+    x = call.x()
+    if x.constant:
+        return Tensor(call.shape, sources=x.sources)
+    if math.prod(call.shape) == x.size:
+        return call.trace.view(x, call.shape)
+    return call.trace.add("slice", [x], call.shape)
+
+
+def _unknown(call: _Call, operands: list[Tensor]) -> Any:
+    label = call.step.target.removesuffix(".default").removesuffix(".Tensor")
+    results = call.step.result if isinstance(call.step.result, list) else [call.step.result]
+    shapes = [r.dims if r is not None else () for r in results]
+    first = call.trace.add("other", operands, shapes[0], label=label)
+    if not isinstance(call.step.result, list):
+        return first
+    return [first, *(Tensor(s, first.node) for s in shapes[1:])]
+
+
+def _binary(call: _Call) -> Tensor:
+    a, b = call.tensor(0), call.tensor(1, "other")
+    if a is None or b is None:
+        return _resized(call)
+    return call.trace.binary(_BINARY[call.op], a, b, call.shape)
+
+
+def _reduced(call: _Call) -> Any:
+    if call.op in ("max", "min") and len(call.tensors()) == 2:
+        return call.trace.binary(call.op + "imum", call.x(), call.tensors()[1], call.shape)
+    result = call.trace.reduce(_REDUCE[call.op], call.x(), call.shape)
+    return [result, result] if isinstance(call.step.result, list) else result
+
+
+def _conv(call: _Call) -> Tensor:
+    weight, bias = call.tensor(1), call.tensor(2, "bias")
+    assert weight is not None
+    rank = len(weight.shape) - 2
+    transposed = call.op.startswith("conv_transpose")
+    if call.op in ("convolution", "_convolution"):
+        transposed, groups = bool(call.get(6)), call.get(8, "groups", 1)
+        dilation = call.numbers(5, "dilation", rank)
+    elif transposed:
+        groups, dilation = call.get(6, "groups", 1), call.numbers(7, "dilation", rank)
+    else:
+        groups, dilation = call.get(6, "groups", 1), call.numbers(5, "dilation", rank)
+    return call.trace.conv(
+        call.x(), weight, bias, call.shape, stride=call.numbers(3, "stride", rank),
+        dilation=dilation, groups=groups, transposed=transposed,
+    )  # fmt: skip
+
+
+def _linear(call: _Call) -> Tensor:
+    weight, bias = call.tensor(1, "weight"), call.tensor(2, "bias")
+    assert weight is not None
+    if not weight.constant:
+        return call.trace.matmul(call.x(), weight, call.shape)
+    leave, enter = weight.shape if len(weight.shape) == 2 else (1, weight.shape[0])
+    return call.trace.linear(call.x(), weight, bias, call.shape, (enter, leave))
+
+
+def _addmm(call: _Call) -> Tensor:
+    bias, x, weight = call.tensor(0), call.tensor(1), call.tensor(2)
+    assert bias is not None and x is not None and weight is not None
+    product = call.trace.matmul(x, weight, call.shape)
+    return call.trace.binary("add", product, bias, call.shape)
+
+
+def _matmul(call: _Call) -> Tensor:
+    other = call.tensor(1, "mat2") or call.tensor(1, "other")
+    assert other is not None
+    return call.trace.matmul(call.x(), other, call.shape)
+
+
+def _einsum(call: _Call) -> Tensor:
+    return einsum(call.trace, str(call.get(0)), call.tensors(), call.shape)
+
+
+def einsum(trace: Tracer, equation: str, operands: list[Tensor], shape: tuple[int, ...]) -> Tensor:
+    """A contraction of two tensors as the matrix product it is; other counts stay unnamed."""
+    live = [t for t in operands if not t.constant]
+    if len(operands) != 2:
+        return trace.add("other", operands, shape, label="einsum")
+    terms = equation.replace(" ", "").split("->")[0].split(",")
+    sizes = {
+        letter: dim
+        for term, t in zip(terms, operands, strict=True)
+        for letter, dim in zip(term.replace("...", ""), t.shape[-len(term.replace("...", "")) :])
+    }
+    kept = set(equation.replace(" ", "").split("->")[-1]) if "->" in equation else set()
+    inner = math.prod(d for letter, d in sizes.items() if letter not in kept) or 1
+    if len(live) == 1:
+        weight = next(t for t in operands if t.constant)
+        leave = max(weight.size // max(inner, 1), 1)
+        return trace.linear(live[0], weight, None, shape, (inner, leave))
+    macs = trace.per_sample(math.prod(shape) * inner)
+    return trace.add("matmul", operands, shape, channels_in=inner, macs=macs)
+
+
+def _attention(call: _Call) -> Tensor:
+    q, k, v = call.tensor(0), call.tensor(1), call.tensor(2)
+    assert q is not None and k is not None and v is not None
+    mask = call.tensor(3, "attn_mask")
+    return call.trace.attention(q, k, v, mask, call.shape)
+
+
+def _batch_norm(call: _Call) -> Tensor:
+    affine = [t for t in (call.tensor(1, "weight"), call.tensor(2, "bias")) if t is not None]
+    x = call.trace.add("affine", [call.x(), *affine], call.shape, label="batch_norm")
+    if "batch_norm" in call.op and isinstance(call.step.result, list):
+        return [x] * len(call.step.result)  # type: ignore[return-value]
+    return x
+
+
+def _layer_norm(call: _Call) -> Any:
+    rms = "rms" in call.op
+    shape = call.get(1, "normalized_shape") or [1]
+    affine = (call.tensor(2, "weight"), None if rms else call.tensor(3, "bias"))
+    x = call.x()
+    op = "rms_norm" if rms else "layer_norm"
+    x = call.trace.norm(op, x, affine, channels=math.prod(shape))
+    return [x] * len(call.step.result) if isinstance(call.step.result, list) else x
+
+
+def _group_norm(call: _Call) -> Tensor:
+    if call.op == "instance_norm":
+        affine, groups = (call.tensor(1), call.tensor(2)), call.x().shape[1]
+    else:
+        affine, groups = (call.tensor(2, "weight"), call.tensor(3, "bias")), call.get(1)
+    return call.trace.norm("group_norm", call.x(), affine, groups=groups)
+
+
+def _prelu(call: _Call) -> Tensor:
+    weight = call.tensor(1)
+    operands = [call.x()] + ([weight] if weight else [])
+    return call.trace.add("prelu", operands, call.shape)
+
+
+def _hardtanh(call: _Call) -> Tensor:
+    return call.trace.clip(call.x(), call.get(1, "min_val", -1.0), call.get(2, "max_val", 1.0))
+
+
+def _clamp(call: _Call) -> Tensor:
+    if call.op == "clamp_min":
+        low, high = call.get(1), None
+    elif call.op == "clamp_max":
+        low, high = None, call.get(1)
+    else:
+        low, high = call.get(1, "min"), call.get(2, "max")
+    bounds = [b if isinstance(b, (int, float)) else None for b in (low, high)]
+    if any(isinstance(b, Ref) for b in (low, high)):
+        return call.trace.unary("clip", call.x())
+    return call.trace.clip(call.x(), *bounds)
+
+
+def _threshold(call: _Call) -> Tensor:
+    return call.trace.clip(call.x(), 0 if call.get(1) == 0 else None, None)
+
+
+def _pow(call: _Call) -> Tensor:
+    exponent = call.get(1)
+    x = call.x()
+    if x.constant:
+        exponential = call.tensor(1, "exponent")
+        return call.trace.unary("exp", exponential) if exponential else x
+    if exponent == 1:
+        return x
+    return call.trace.unary("pow", x, value=exponent if isinstance(exponent, (int, float)) else 0.0)
+
+
+def _neg(call: _Call) -> Tensor:
+    return call.trace.unary("scalar", call.x(), label="mul", value=-1.0)
+
+
+def _pool(call: _Call) -> Any:
+    rank = int(call.op.split("pool")[1][0])
+    op = "max_pool" if "max" in call.op else "avg_pool"
+    kernel = call.numbers(1, "kernel_size", rank)
+    stride = call.numbers(2, "stride", rank) if call.get(2, "stride") else kernel
+    dilation = call.numbers(4, "dilation", rank) if op == "max_pool" else []
+    result = call.trace.pool(op, call.x(), call.shape, kernel, stride, dilation)
+    return [result, result] if isinstance(call.step.result, list) else result
+
+
+def _adaptive_pool(call: _Call) -> Any:
+    rank = int(call.op.split("pool")[1][0])
+    op = "max_pool" if "max" in call.op else "avg_pool"
+    result = call.trace.adaptive_pool(op, call.x(), call.shape, rank)
+    return [result, result] if isinstance(call.step.result, list) else result
+
+
+def _cat(call: _Call) -> Tensor:
+    parts = [t for item in call.get(0, "tensors") if (t := call.lookup(item)) is not None]
+    return call.trace.concat([t for t in parts if t.size], call.shape)
+
+
+def _embedding(call: _Call) -> Tensor:
+    table, ids = call.tensor(0), call.tensor(1)
+    assert table is not None and ids is not None
+    return call.trace.embedding(table, ids, call.shape)
+
+
+def _index(call: _Call) -> Tensor:
+    """Indexing by constants is a slice, of a table by an activation an embedding."""
+    x = call.x()
+    chosen = call.get(2 if call.op in ("gather", "index_select") else 1)
+    refs = chosen if isinstance(chosen, list) else [chosen]
+    indices = [t for item in refs if isinstance(item, Ref) and (t := call.lookup(item)) is not None]
+    if all(t.constant for t in indices):
+        return call.trace.part(x, call.shape)
+    if x.constant and x.sources:
+        live = next(t for t in indices if not t.constant)
+        return call.trace.embedding(x, live, call.shape)
+    return call.trace.add("gather", [x, *indices], call.shape)
+
+
+def _where(call: _Call) -> Tensor:
+    condition, a, b = call.tensor(0), call.tensor(1), call.tensor(2)
+    choices = [t for t in (a, b) if t is not None]
+    if call.op == "masked_fill":
+        condition, choices = call.tensor(1), [call.x()]
+    if condition is not None and not condition.constant and len(choices) > 1:
+        live = [t for t in choices if not t.constant]
+        if len(live) > 1:
+            return call.trace.add("select", live, call.shape)
+    return call.trace.select(choices, call.shape)
+
+
+def _addcmul(call: _Call) -> Tensor:
+    x, a, b = call.x(), call.tensor(1), call.tensor(2)
+    assert a is not None and b is not None
+    product = call.trace.binary("mul", a, b, call.shape)
+    return call.trace.binary("add", x, product, call.shape)
+
+
+def _lerp(call: _Call) -> Tensor:
+    a, b = call.x(), call.tensor(1)
+    assert b is not None
+    return call.trace.binary("add", a, b, call.shape)
+
+
+def _resize(call: _Call) -> Tensor:
+    x = call.x()
+    if call.shape == x.shape:
+        return x
+    return call.trace.add(
+        "resize", [x], call.shape, channels=call.shape[1], extent=_spatial(call.shape)
+    )
+
+
+def _spatial(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    from archcast.encoders._trace import triple  # noqa: PLC0415
+
+    return triple(shape[2:])
+
+
+def _copy(call: _Call) -> Tensor:
+    source = call.tensor(1)
+    return call.trace.select([call.x(), *([source] if source else [])], call.shape)
+
+
+def _glu(call: _Call) -> Tensor:
+    return call.trace.add("glu", [call.x()], call.shape)
+
+
+def _recurrent(call: _Call) -> list[Tensor]:
+    op = call.op.split("_")[0]
+    weights = [t for item in call.get(2 if op == "lstm" else 2) if (t := call.lookup(item))]
+    shapes = [s.dims if s is not None else () for s in call.step.result]
+    x = call.x()
+    batch_first = bool(call.step.args[-1]) if isinstance(call.step.args[-1], bool) else False
+    steps = x.shape[1 if batch_first else 0]
+    result = call.trace.recurrent(
+        op if op in ("lstm", "gru") else "rnn", x, weights, shapes[0],
+        (x.shape[-1], shapes[0][-1]), steps,
+    )  # fmt: skip
+    return [result, *(call.trace.part(result, s) for s in shapes[1:])]
+
+
+def _nothing(call: _Call) -> None:
+    return None
+
+
+_RULES: dict[str, Callable[[_Call], Any]] = {
+    **dict.fromkeys(
+        ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+         "convolution", "_convolution"), _conv),
+    **dict.fromkeys(("bmm", "matmul", "mm", "mv", "linalg_matmul", "dot"), _matmul),
+    **dict.fromkeys(("addmm", "baddbmm"), _addmm),
+    **dict.fromkeys(("batch_norm", "_native_batch_norm_legit_no_training", "native_batch_norm",
+                     "cudnn_batch_norm"), _batch_norm),
+    **dict.fromkeys(("layer_norm", "native_layer_norm", "rms_norm", "_fused_rms_norm"), _layer_norm),
+    **dict.fromkeys(("group_norm", "instance_norm"), _group_norm),
+    **dict.fromkeys(("clamp", "clip", "clamp_min", "clamp_max"), _clamp),
+    **dict.fromkeys(("avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool2d",
+                     "max_pool3d", "max_pool2d_with_indices", "max_pool3d_with_indices"), _pool),
+    **dict.fromkeys(("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d",
+                     "_adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d"),
+                    _adaptive_pool),
+    **dict.fromkeys(("cat", "stack", "concat", "concatenate", "hstack", "vstack"), _cat),
+    **dict.fromkeys(("index", "index_select", "gather", "take", "take_along_dim"), _index),
+    **dict.fromkeys(("where", "masked_fill"), _where),
+    **dict.fromkeys(("upsample_nearest1d", "upsample_nearest2d", "upsample_bilinear2d",
+                     "upsample_bicubic2d", "upsample_nearest3d", "upsample_trilinear3d",
+                     "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa", "upsample_linear1d",
+                     "_upsample_nearest_exact2d"), _resize),
+    **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), _recurrent),
+    **dict.fromkeys(("_assert_tensor_metadata", "_assert_async", "_assert_scalar", "sym_size",
+                     "_log_api_usage_once"), _nothing),
+    "linear": _linear,
+    "einsum": _einsum,
+    "scaled_dot_product_attention": _attention,
+    "prelu": _prelu,
+    "_prelu_kernel": _prelu,
+    "hardtanh": _hardtanh,
+    "threshold": _threshold,
+    "pow": _pow,
+    "neg": _neg,
+    "embedding": _embedding,
+    "addcmul": _addcmul,
+    "lerp": _lerp,
+    "copy": _copy,
+    "glu": _glu,
+}  # fmt: skip

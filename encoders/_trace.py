@@ -1,0 +1,468 @@
+"""The common ground of the readers: a trace of operators over tensors, before simplification.
+
+A reader walks its source in order and calls one method of :class:`Tracer` for each operator.
+Constants (weights, shape arithmetic, masks) never become nodes: they are :class:`Tensor` values
+without a node, and an operator over constants is a constant again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Dims = tuple[int, ...]
+Triple = tuple[int, int, int]
+ONES: Triple = (1, 1, 1)
+#: Constants of at most this many elements keep their numbers.
+SMALL = 4096
+
+
+@dataclass(slots=True)
+class Tensor:
+    """A value in the source: the result of a node, or a constant.
+
+    Attributes:
+        shape: dimensions, all known.
+        node: index of the node that computes it, -1 for a constant.
+        data: the numbers of a small constant, where known.
+        sources: (name, elements) of the trained weights a constant is made of.
+        floating: whether it holds real numbers.
+    """
+
+    shape: Dims
+    node: int = -1
+    data: NDArray[Any] | None = None
+    sources: tuple[tuple[str, int], ...] = ()
+    floating: bool = True
+
+    @property
+    def constant(self) -> bool:
+        """Whether the value does not depend on the network's inputs."""
+        return self.node < 0
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    def scalar(self) -> float | None:
+        """The number of a one-element constant, if known."""
+        if self.data is None or self.data.size != 1:
+            return None
+        return float(self.data.reshape(-1)[0])
+
+
+@dataclass(slots=True)
+class Node:
+    """One operator of the trace; the fields are those of ``ComputeGraph``'s columns.
+
+    ``value`` is the number of a ``scalar`` operator (``label`` says add or mul), and of ``pow``.
+    ``rows`` is the shape of the result as the source has it, for recognising attention.
+    """
+
+    op: str
+    inputs: list[int]
+    channels: int
+    extent: Triple
+    channels_in: int = 0
+    kernel: Triple = ONES
+    stride: Triple = ONES
+    dilation: Triple = ONES
+    groups: int = 1
+    heads: int = 1
+    weights: int = 0
+    macs: int = 0
+    sources: tuple[tuple[str, int], ...] = ()
+    label: str = ""
+    value: float = 0.0
+    rows: Dims = ()
+
+    @property
+    def positions(self) -> int:
+        """Number of positions leaving."""
+        return math.prod(self.extent)
+
+
+@dataclass
+class Tracer:
+    """Collects nodes; see the module's docstring."""
+
+    nodes: list[Node] = field(default_factory=list)
+    inputs: list[int] = field(default_factory=list)
+    outputs: list[int] = field(default_factory=list)
+    input_shapes: list[Dims] = field(default_factory=list)
+    output_shapes: list[Dims] = field(default_factory=list)
+    batch: int = 1
+    repeat: int = 1
+
+    # ------------------------------------------------------------------ ends
+    def input(self, shape: Dims, floating: bool = True) -> Tensor:
+        """A tensor that the caller gives."""
+        if not self.input_shapes and len(shape) > 1:
+            self.batch = max(shape[0], 1)
+        channels, extent = input_geometry(shape)
+        self.nodes.append(Node("input", [], channels, extent, rows=shape))
+        self.inputs.append(len(self.nodes) - 1)
+        self.input_shapes.append(shape)
+        return Tensor(shape, len(self.nodes) - 1, floating=floating)
+
+    def output(self, value: Tensor) -> None:
+        """Declare a result of the network."""
+        self.output_shapes.append(value.shape)
+        if not value.constant:
+            self.outputs.append(value.node)
+
+    # --------------------------------------------------------------- general
+    def constant(self, shape: Dims, of: Iterable[Tensor] = (), floating: bool = True) -> Tensor:
+        """A constant without known numbers, made of other constants."""
+        return Tensor(shape, sources=merge_sources(of), floating=floating)
+
+    def add(
+        self,
+        op: str,
+        operands: Sequence[Tensor],
+        shape: Dims,
+        *,
+        channels: int = 0,
+        extent: Triple | None = None,
+        **attributes: Any,
+    ) -> Tensor:
+        """Append an operator and return its result.
+
+        Args:
+            op: an operator of the vocabulary, or ``slice`` or ``scalar``.
+            operands: tensors it reads; constants among them give their weights to the node.
+            shape: of the result.
+            channels: of the result where the caller knows them, else derived from the operands.
+            extent: of the result likewise.
+            **attributes: further fields of :class:`Node`.
+        """
+        live = [t for t in operands if not t.constant]
+        if not live:
+            return self.constant(shape, operands)
+        if extent is None:
+            channels, extent = self._geometry(shape, live[0].node, channels)
+        sources = merge_sources(t for t in operands if t.constant)
+        if self.repeat > 1 and attributes.get("macs"):
+            attributes["macs"] *= self.repeat
+        node = Node(op, [t.node for t in live], channels, extent, **attributes)
+        node.sources = sources
+        node.rows = shape
+        self.nodes.append(node)
+        return Tensor(shape, len(self.nodes) - 1)
+
+    def _geometry(self, shape: Dims, like: int, channels: int = 0) -> tuple[int, Triple]:
+        """Channels and extent of a result by its number of elements alone.
+
+        Layouts differ between exporters; the number of elements does not. The operand's positions
+        are kept where they divide it, else its channels.
+        """
+        size = self.per_sample(math.prod(shape))
+        node = self.nodes[like]
+        positions = node.positions
+        if channels and size % channels == 0:
+            count = size // channels
+            return channels, node.extent if count == positions else flat_extent(count)
+        if positions and size and size % positions == 0:
+            return size // positions, node.extent
+        if node.channels and size % node.channels == 0:
+            return node.channels, flat_extent(size // node.channels)
+        return max(size, 1), ONES
+
+    def per_sample(self, count: int) -> int:
+        """A count of elements or operations for the batch, made one for a single sample."""
+        return count // self.batch if count % self.batch == 0 else count
+
+    def view(self, x: Tensor, shape: Dims) -> Tensor:
+        """The same numbers in another shape or order."""
+        data = x.data.reshape(shape) if x.data is not None and x.size == math.prod(shape) else None
+        return Tensor(shape, x.node, data, x.sources, x.floating)
+
+    def part(self, x: Tensor, shape: Dims) -> Tensor:
+        """Some of the numbers of a tensor (slice, split, gather by constant, unbind, roll)."""
+        if x.constant:
+            return Tensor(shape, -1, None, x.sources, x.floating)
+        if math.prod(shape) == x.size:
+            return self.view(x, shape)
+        return self.add("slice", [x], shape)
+
+    # ------------------------------------------------------ weighted operators
+    def conv(
+        self,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        shape: Dims,
+        *,
+        stride: Sequence[int] = (),
+        dilation: Sequence[int] = (),
+        groups: int = 1,
+        transposed: bool = False,
+    ) -> Tensor:
+        """A convolution; ``weight`` is (out, in / groups, *kernel), transposed (in, out / groups, …)."""
+        kernel = weight.shape[2:]
+        out = shape[1] if len(shape) > len(kernel) + 1 else shape[0]
+        channels_in = x.shape[1] if len(x.shape) > len(kernel) + 1 else x.shape[0]
+        extent = triple(shape[len(shape) - len(kernel) :])
+        window = math.prod(kernel)
+        weights = out * (channels_in // max(groups, 1)) * window
+        sites = math.prod(x.shape[len(x.shape) - len(kernel) :]) if transposed else math.prod(extent)
+        return self.add(
+            "conv_transpose" if transposed else "conv",
+            [x, weight, *([bias] if bias else [])],
+            shape,
+            channels=out,
+            extent=extent,
+            channels_in=channels_in,
+            kernel=triple(kernel),
+            stride=triple(stride),
+            dilation=triple(dilation) if window > 1 else ONES,
+            groups=groups,
+            weights=weights if weight.constant else 0,
+            macs=weights * sites,
+        )
+
+    def linear(
+        self, x: Tensor, weight: Tensor, bias: Tensor | None, shape: Dims, features: Dims
+    ) -> Tensor:
+        """A matrix product with a weight; ``features`` are those entering and leaving."""
+        enter, leave = features
+        count = self.per_sample(math.prod(shape) // max(leave, 1))
+        return self.add(
+            "linear",
+            [x, weight, *([bias] if bias else [])],
+            shape,
+            channels=leave,
+            channels_in=enter,
+            weights=enter * leave,
+            macs=enter * leave * count,
+        )
+
+    def matmul(self, a: Tensor, b: Tensor, shape: Dims, transpose_b: bool = False) -> Tensor:
+        """A matrix product: with a weight it is linear, else between activations."""
+        if a.constant and b.constant:
+            return self.constant(shape, (a, b))
+        inner = a.shape[-1]
+        if b.constant and len(b.shape) <= 2:
+            leave = (b.shape[0] if transpose_b else b.shape[-1]) if len(b.shape) == 2 else 1
+            return self.linear(a, b, None, shape, (inner, leave))
+        if a.constant and len(a.shape) <= 2:
+            leave = a.shape[0] if len(a.shape) == 2 else 1
+            return self.linear(b, a, None, shape, (inner, leave))
+        weight = next((t.size for t in (a, b) if t.constant), 0)
+        return self.add(
+            "matmul",
+            [a, b],
+            shape,
+            channels_in=inner,
+            weights=weight,
+            macs=self.per_sample(math.prod(shape) * inner),
+        )
+
+    def embedding(self, table: Tensor, ids: Tensor, shape: Dims) -> Tensor:
+        """Rows of a table chosen by an activation."""
+        return self.add(
+            "embedding",
+            [ids, table],
+            shape,
+            channels=table.shape[-1],
+            channels_in=table.shape[0],
+            weights=table.size,
+        )
+
+    def norm(
+        self,
+        op: str,
+        x: Tensor,
+        affine: Iterable[Tensor | None] = (),
+        *,
+        channels: int = 0,
+        groups: int = 1,
+    ) -> Tensor:
+        """A normalisation with the shape of its operand."""
+        scale = [t for t in affine if t is not None]
+        return self.add(op, [x, *scale], x.shape, channels=channels, groups=groups)
+
+    def recurrent(
+        self, op: str, x: Tensor, weights: Sequence[Tensor], shape: Dims, features: Dims, steps: int
+    ) -> Tensor:
+        """A recurrent layer; ``features`` are those entering and those of all directions leaving."""
+        count = sum(math.prod(w.shape) for w in weights if len(w.shape) > 1)
+        return self.add(
+            op,
+            [x, *weights],
+            shape,
+            channels=features[1],
+            channels_in=features[0],
+            weights=count,
+            macs=count * steps,
+        )
+
+    def attention(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, shape: Dims) -> Tensor:
+        """Scaled dot-product attention over tensors (…, heads, length, features)."""
+        heads = attention_heads(shape)
+        scores = math.prod(shape[:-1]) * k.shape[-2]
+        channels = heads * shape[-1]
+        return self.add(
+            "attention",
+            [q, k, v, *([mask] if mask is not None else [])],
+            shape,
+            channels=channels,
+            heads=heads,
+            macs=self.per_sample(scores * (q.shape[-1] + v.shape[-1])),
+        )
+
+    # --------------------------------------------------- elementwise operators
+    def unary(self, op: str, x: Tensor, **attributes: Any) -> Tensor:
+        """An operator that keeps the shape."""
+        return self.add(op, [x], x.shape, **attributes)
+
+    def clip(self, x: Tensor, low: float | None, high: float | None) -> Tensor:
+        """Limit values; the common limits are activations of their own."""
+        low = None if low is None or low <= -1e30 else low
+        high = None if high is None or high >= 1e30 else high
+        if low == 0 and high is None:
+            return self.unary("relu", x)
+        if low == 0 and high == 6:
+            return self.unary("relu6", x)
+        return x if low is None and high is None else self.unary("clip", x)
+
+    def binary(self, op: str, a: Tensor, b: Tensor, shape: Dims) -> Tensor:
+        """Addition, multiplication and their kin, with broadcasting."""
+        if a.constant and b.constant:
+            return self.constant(shape, (a, b))
+        if a.constant or b.constant:
+            return self._with_constant(op, a, b, shape)
+        if a.node == b.node and a.shape == b.shape:
+            if op == "mul":
+                return self.unary("pow", a, value=2.0)
+            if op in ("add", "maximum", "minimum"):
+                return self.view(a, shape)
+        first, second = (a, b) if a.size >= b.size else (b, a)
+        return self.add(op, [first, second], shape)
+
+    def _with_constant(self, op: str, a: Tensor, b: Tensor, shape: Dims) -> Tensor:
+        x, c = (b, a) if a.constant else (a, b)
+        number = c.scalar()
+        if op in ("maximum", "minimum"):
+            low, high = (number, None) if op == "maximum" else (None, number)
+            return self.clip(x, low, high) if number is not None else self.unary("clip", x)
+        if op == "div" and a.constant:
+            return self.add("pow", [x], shape, value=-1.0)
+        kind = "add" if op in ("add", "sub") else "mul"
+        if number == 0 and kind == "mul" and op == "mul":
+            return Tensor(shape, data=np.zeros(shape) if math.prod(shape) <= SMALL else None)
+        if c.size == 1:
+            value = number if number is not None else math.nan
+            value = -value if op == "sub" else 1 / value if op == "div" and value else value
+            return self.add("scalar", [x, c], shape, label=kind, value=value)
+        return self.add("affine", [x, c], shape, label=kind)
+
+    # ------------------------------------------------------------ other kinds
+    def pool(
+        self, op: str, x: Tensor, shape: Dims, kernel: Sequence[int], stride: Sequence[int],
+        dilation: Sequence[int] = (),
+    ) -> Tensor:
+        """A pooling over (batch, channels, *positions)."""
+        rank = len(kernel)
+        before, after = x.shape[len(x.shape) - rank :], shape[len(shape) - rank :]
+        if math.prod(after) == 1 and all(k >= n for k, n in zip(kernel, before, strict=True)):
+            return self.reduce("mean" if op == "avg_pool" else "max", x, shape)
+        if math.prod(kernel) == 1 and before == after:
+            return self.view(x, shape)
+        channels = shape[-rank - 1] if len(shape) > rank else 1
+        return self.add(
+            op, [x], shape, channels=channels, extent=triple(after), kernel=triple(kernel),
+            stride=triple(stride), dilation=triple(dilation),
+        )  # fmt: skip
+
+    def adaptive_pool(self, op: str, x: Tensor, shape: Dims, rank: int) -> Tensor:
+        """A pooling given by the size of its result."""
+        before, after = x.shape[len(x.shape) - rank :], shape[len(shape) - rank :]
+        stride = [max(b // max(a, 1), 1) for b, a in zip(before, after, strict=True)]
+        kernel = [b - (a - 1) * s for b, a, s in zip(before, after, stride, strict=True)]
+        return self.pool(op, x, shape, kernel, stride)
+
+    def reduce(self, kind: str, x: Tensor, shape: Dims) -> Tensor:
+        """A reduction; over all positions it is global pooling."""
+        if x.constant:
+            return self.constant(shape, (x,))
+        if math.prod(shape) == x.size:
+            return self.view(x, shape)
+        node = self.nodes[x.node]
+        if kind in ("mean", "max") and self.per_sample(math.prod(shape)) == node.channels:
+            op = "global_avg_pool" if kind == "mean" else "global_max_pool"
+            return self.add(op, [x], shape, channels=node.channels, extent=ONES)
+        return self.add("reduce", [x], shape, label=kind)
+
+    def concat(self, parts: Sequence[Tensor], shape: Dims) -> Tensor:
+        """Join tensors; constants among them (a class token) are dropped."""
+        live = [t for t in parts if not t.constant]
+        if not live:
+            return self.constant(shape, parts)
+        channels, extent = self._joined(live, self.per_sample(math.prod(shape)))
+        return self.add("concat", parts, shape, channels=channels, extent=extent)
+
+    def _joined(self, live: Sequence[Tensor], size: int) -> tuple[int, Triple]:
+        nodes = [self.nodes[t.node] for t in live]
+        first = nodes[0]
+        if len({n.extent for n in nodes}) == 1 and size % first.positions == 0:
+            return size // first.positions, first.extent
+        if size % first.channels == 0:
+            return first.channels, flat_extent(size // first.channels)
+        return size, ONES
+
+    def select(self, choices: Sequence[Tensor], shape: Dims) -> Tensor:
+        """One of several tensors by a condition known only at run time."""
+        live = [t for t in choices if not t.constant]
+        if len({t.node for t in live}) == 1:
+            return self.view(live[0], shape) if live[0].size == math.prod(shape) else live[0]
+        return self.add("select", choices, shape)
+
+
+# ------------------------------------------------------------------- helpers
+def triple(values: Sequence[int]) -> Triple:
+    """Depth, height and width from the trailing dimensions a source names (missing ones are 1)."""
+    items = [int(v) for v in values]
+    if len(items) == 1:
+        return (1, items[0], 1)
+    if len(items) > 3:
+        items = [math.prod(items[:-2]), *items[-2:]]
+    return tuple([1] * (3 - len(items)) + items)  # type: ignore[return-value]
+
+
+def flat_extent(positions: int) -> Triple:
+    """The extent of tokens without a layout."""
+    return (1, max(int(positions), 1), 1)
+
+
+def input_geometry(shape: Dims) -> tuple[int, Triple]:
+    """Channels and extent of an input: (N, C, …), or channels last if only that looks like it."""
+    if len(shape) < 2:
+        return 1, flat_extent(math.prod(shape))
+    if len(shape) == 2:
+        return max(shape[1], 1), ONES
+    if len(shape) == 3:
+        return max(shape[2], 1), flat_extent(shape[1])
+    channels, positions = shape[1], shape[2:]
+    if shape[-1] <= 4 < channels:
+        channels, positions = shape[-1], shape[1:-1]
+    return max(channels, 1), triple([max(p, 1) for p in positions])
+
+
+def merge_sources(tensors: Iterable[Tensor]) -> tuple[tuple[str, int], ...]:
+    """The weights that several constants are made of, each once."""
+    merged: dict[str, int] = {}
+    for tensor in tensors:
+        merged.update(tensor.sources)
+    return tuple(merged.items())
+
+
+def attention_heads(shape: Dims) -> int:
+    """Heads of scores or results shaped (…, heads, length, features)."""
+    return shape[-3] if len(shape) >= 3 else 1
