@@ -1,0 +1,106 @@
+"""Any architecture as one row of named numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archcast.encoders.graph import ComputeGraph
+from archcast.encoders.tabular._columns import FAMILIES
+from archcast.encoders.tabular._union import unite
+
+__all__ = ["TabularFeatures", "tabular"]
+
+#: Nodes handled at once; large enough to amortise numpy's calls, small enough for the cache.
+_CHUNK = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class TabularFeatures:
+    """A feature table.
+
+    Attributes:
+        names: F column names, unique.
+        values: (n, F) finite numbers, one row for each graph.
+    """
+
+    names: tuple[str, ...]
+    values: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+def tabular(graphs: Sequence[ComputeGraph]) -> TabularFeatures:
+    """Describe architectures of any kind by the same columns.
+
+    The columns count operators by kind, measure sizes, widths, resolutions and degrees, and
+    summarise all paths from input to output: longest, shortest and mean number of operators of a
+    set of kinds, as GRAF does for the cells of a search space, here for whole networks. Only the
+    graph's node columns and edges enter, never what differs between exporters of one network.
+
+    Args:
+        graphs: n architectures.
+
+    Returns:
+        The table of n rows; a graph without any node is a row of zeros.
+
+    Reference:
+        Kadlecová et al., "Surprisingly Strong Performance Prediction with Neural Graph Features",
+        ICML 2024.
+    """
+    names = feature_names()
+    values = np.zeros((len(graphs), len(names)), np.float32)
+    if len(graphs) == 1:
+        unique = [0] if len(graphs[0]) else []
+        copies: NDArray[np.int64] | None = None
+    else:
+        unique, copies = _distinct(graphs)
+    for rows in _chunks(graphs, unique):
+        values[rows] = _encode([graphs[i] for i in rows])
+    return TabularFeatures(names, values if copies is None else values[copies])
+
+
+def feature_names() -> tuple[str, ...]:
+    """The names of the columns, in order."""
+    global _NAMES  # noqa: PLW0603  (computed once, from the columns themselves)
+    if not _NAMES:
+        probe = ComputeGraph.from_columns({"op": [0]}, [])
+        _NAMES = tuple(name for name, _ in _columns([probe]))
+    return _NAMES
+
+
+_NAMES: tuple[str, ...] = ()
+
+
+def _columns(graphs: Sequence[ComputeGraph]) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    union = unite(graphs)
+    for family in FAMILIES:
+        yield from family(union)
+
+
+def _encode(graphs: Sequence[ComputeGraph]) -> NDArray[np.float32]:
+    return np.array([column for _, column in _columns(graphs)], np.float32).T
+
+
+def _distinct(graphs: Sequence[ComputeGraph]) -> tuple[list[int], NDArray[np.int64]]:
+    """Indices of the first graph of every hash, and for each graph the index that stands for it."""
+    first: dict[str, int] = {}
+    copies = np.array([first.setdefault(g.hash, i) for i, g in enumerate(graphs)], np.int64)
+    return [i for i in first.values() if len(graphs[i])], copies
+
+
+def _chunks(graphs: Sequence[ComputeGraph], rows: Sequence[int]) -> Iterator[list[int]]:
+    chunk: list[int] = []
+    nodes = 0
+    for i in rows:
+        chunk.append(i)
+        nodes += len(graphs[i])
+        if nodes >= _CHUNK:
+            yield chunk
+            chunk, nodes = [], 0
+    if chunk:
+        yield chunk
