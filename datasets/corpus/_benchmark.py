@@ -1,0 +1,215 @@
+"""``Benchmark``: architectures and what they were measured to score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archcast.datasets._cards import DataCard, card
+from archcast.datasets._registry import unknown
+from archcast.encoders.errors import InvalidSpecError, MissingExtraError, UnknownTaskError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from archcast.encoders.graph import ComputeGraph
+
+FloatArray = NDArray[np.float64]
+#: Recipe fields; a value is one for all rows, or an (N,) array of one for each.
+Recipe = Mapping[str, Any]
+
+
+class Benchmark:
+    """A table of N architectures and their measured labels.
+
+    Labels are read when first asked for and kept. Accuracies are in percent.
+
+    Args:
+        name: name of the benchmark.
+        specs: (N,) texts that name the architectures.
+        labels: task name -> function that reads its (N,) labels, NaN where missing.
+        graphs: function from row numbers to canonical graphs.
+        key: brings a text to the form two texts of one architecture share.
+        recipes: task name -> how the networks of that label were trained.
+        seeds: task name -> function that reads (N, seeds) single measurements, NaN where missing.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        specs: Sequence[str],
+        labels: Mapping[str, Callable[[], FloatArray]],
+        graphs: Callable[[Sequence[int]], list[ComputeGraph]],
+        *,
+        key: Callable[[str], Hashable] = str,
+        recipes: Mapping[str, Recipe] | None = None,
+        seeds: Mapping[str, Callable[[], FloatArray]] | None = None,
+    ) -> None:
+        self.name = name
+        self.specs = specs
+        self._readers = labels
+        self._graphs = graphs
+        self._key = key
+        self._recipes = recipes or {}
+        self._seed_readers = seeds or {}
+        self._labels: dict[str, FloatArray] = {}
+        self._seeds: dict[str, FloatArray] = {}
+
+    def __len__(self) -> int:
+        return len(self.specs)
+
+    def __repr__(self) -> str:
+        return f"Benchmark({self.name!r}, {len(self):,} rows, tasks: {', '.join(self.tasks)})"
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks, ``<data set>/<metric>``."""
+        return tuple(self._readers)
+
+    @property
+    def card(self) -> DataCard:
+        """Where the data comes from, what it means, and what to beware of."""
+        return card(self.name)
+
+    def labels(self, task: str) -> FloatArray:
+        """The measured values of a task.
+
+        Args:
+            task: one of :attr:`tasks`.
+
+        Returns:
+            (N,) values aligned with :attr:`specs`, read-only; NaN where missing.
+
+        Raises:
+            UnknownTaskError: no such task.
+            DownloadError: the data is not here and cannot be fetched.
+        """
+        self._check(task)
+        return _kept(self._labels, task, self._readers[task])
+
+    def seeds(self, task: str) -> FloatArray:
+        """The single measurements behind a task's labels.
+
+        Returns:
+            (N, seeds) values, read-only; NaN where missing; no column where only means are known.
+
+        Raises:
+            UnknownTaskError: no such task.
+        """
+        self._check(task)
+        reader = self._seed_readers.get(task, lambda: np.zeros((len(self), 0)))
+        return _kept(self._seeds, task, reader)
+
+    def label_std(self, task: str) -> FloatArray:
+        """Standard deviation over the seeds of each row.
+
+        Returns:
+            (N,) values, with Bessel's correction; NaN for rows of fewer than two known seeds.
+
+        Raises:
+            UnknownTaskError: no such task.
+        """
+        seeds = self.seeds(task)
+        count = np.isfinite(seeds).sum(1)
+        several = count > 1
+        std = np.full(len(self), np.nan)
+        if several.any():
+            std[several] = np.nanstd(seeds[several], axis=1, ddof=1)
+        return std
+
+    def recipe(self, task: str) -> Recipe:
+        """How the networks behind a label were trained.
+
+        Returns:
+            Field -> value for all rows, or an (N,) array of one for each.
+
+        Raises:
+            UnknownTaskError: no such task.
+        """
+        self._check(task)
+        return self._recipes.get(task, {})
+
+    def graphs(
+        self, indices: Sequence[int] | NDArray[np.integer[Any]] | None = None
+    ) -> list[ComputeGraph]:
+        """Canonical graphs of the full networks.
+
+        Args:
+            indices: row numbers; all rows if None.
+
+        Returns:
+            One graph for each row asked for.
+        """
+        rows = range(len(self)) if indices is None else np.asarray(indices).tolist()
+        return self._graphs(rows)
+
+    @overload
+    def query(self, spec: str, task: str) -> float: ...
+    @overload
+    def query(self, spec: Sequence[str], task: str) -> FloatArray: ...
+    def query(self, spec: str | Sequence[str], task: str) -> float | FloatArray:
+        """Look measured values up.
+
+        Args:
+            spec: a text naming an architecture, or many.
+            task: one of :attr:`tasks`.
+
+        Returns:
+            The value, or (len(spec),) values; NaN where it was not measured.
+
+        Raises:
+            InvalidSpecError: a text is not well formed, or not in the table.
+            UnknownTaskError: no such task.
+        """
+        values = self.labels(task)
+        if isinstance(spec, str):
+            return float(values[self.index(spec)])
+        return values[[self.index(s) for s in spec]]
+
+    def index(self, spec: str) -> int:
+        """The row of an architecture.
+
+        Raises:
+            InvalidSpecError: the text is not well formed, or not in the table.
+        """
+        row = self._rows.get(spec)
+        row = self._rows_by_key.get(self._key(spec)) if row is None else row
+        if row is None:
+            raise InvalidSpecError(f"{self.name} has no measurement of {spec!r}")
+        return row
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Everything as one table: ``spec`` and a column a task.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingExtraError("tables need pandas: pip install 'archcast[train]'") from error
+        return pd.DataFrame({"spec": list(self.specs)} | {t: self.labels(t) for t in self.tasks})
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {spec: row for row, spec in enumerate(self.specs)}
+
+    @cached_property
+    def _rows_by_key(self) -> dict[Hashable, int]:
+        return {self._key(spec): row for row, spec in enumerate(self.specs)}
+
+    def _check(self, task: str) -> None:
+        if task not in self._readers:
+            raise UnknownTaskError(unknown(f"task of {self.name}", task, list(self.tasks)))
+
+
+def _kept(store: dict[str, FloatArray], task: str, read: Callable[[], FloatArray]) -> FloatArray:
+    if task not in store:
+        values = np.asarray(read(), np.float64)
+        values.setflags(write=False)
+        store[task] = values
+    return store[task]

@@ -1,0 +1,61 @@
+"""Data cards: licence, citation, meaning and traps of a benchmark, one JSON file each."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from archcast.datasets._registry import unknown
+from archcast.encoders.errors import UnknownDatasetError
+
+
+@dataclass(frozen=True)
+class DataCard:
+    """What one should know before using a benchmark.
+
+    Attributes:
+        name: name of the benchmark.
+        title: one line saying what it is.
+        rows: number of rows.
+        licence: of the benchmark and of the files it is read from.
+        citation: the paper.
+        tasks: task name -> what exactly its label is.
+        recipe: how the networks were trained, common to all tasks.
+        noise_floor: how far two measurements of one architecture lie apart, in words and figures.
+        traps: what has led others astray.
+        files: names in the registry of the files it is read from.
+    """
+
+    name: str
+    title: str
+    rows: int
+    licence: str
+    citation: str
+    tasks: dict[str, str]
+    recipe: dict[str, Any]
+    noise_floor: str
+    traps: list[str]
+    files: list[str]
+
+
+@cache
+def card(name: str) -> DataCard:
+    """The card of a benchmark.
+
+    Raises:
+        UnknownDatasetError: no such benchmark.
+    """
+    path = Path(__file__).with_name(f"{name}.card.json")
+    if name not in names():
+        raise UnknownDatasetError(unknown("benchmark", name, names()))
+    return DataCard(name, **json.loads(path.read_text("utf-8")))
+
+
+def names() -> list[str]:
+    """Names of all benchmarks, sorted."""
+    suffix = ".card.json"
+    files = Path(__file__).parent.glob(f"*{suffix}")
+    return sorted(path.name.removesuffix(suffix) for path in files)

@@ -1,0 +1,116 @@
+"""Fetching registered files: verified, cached, and from a mirror or offline where so asked."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from io import BytesIO
+from pathlib import Path
+
+from archcast.datasets._registry import UPSTREAM, Entry, entry
+from archcast.encoders._files import write_atomically
+from archcast.encoders.errors import DownloadError, IntegrityError, StorageError
+
+
+def fetch(name: str, *, progress: bool = False) -> Path:
+    """Make a registered file available on this machine.
+
+    Environment variables: ``ARCHCAST_MIRROR`` is a folder or URL laid out as the upstream is
+    (``owner/repository/commit/path``); files of a folder are used where they lie.
+    ``ARCHCAST_CACHE`` is where downloads go, by default the system's cache folder.
+    ``ARCHCAST_OFFLINE=1`` forbids the network.
+
+    Args:
+        name: name in the registry.
+        progress: show a progress bar while downloading.
+
+    Returns:
+        Path of the file, its SHA-256 checked in this call.
+
+    Raises:
+        UnknownDatasetError: no such file is registered.
+        DownloadError: it is not here and cannot be had; the message says what to do.
+        IntegrityError: what came is not the registered file.
+        StorageError: it cannot be written or read, a full disk for example.
+    """
+    item = entry(name)
+    mirror = os.environ.get("ARCHCAST_MIRROR", "")
+    if mirror and "://" not in mirror:
+        return _from_folder(item, Path(mirror))
+    path = cache_folder() / item.path
+    offline = os.environ.get("ARCHCAST_OFFLINE", "") not in ("", "0")
+    if path.exists():
+        found = _sha256(path)
+        if found == item.sha256:
+            return path
+        if offline:
+            raise _tampered(item, str(path), found)
+    elif offline:
+        raise DownloadError(
+            f"{name} is not in the cache {cache_folder()} and ARCHCAST_OFFLINE is set; unset it, "
+            "or point ARCHCAST_MIRROR at a folder that has the file"
+        )
+    content = _download(item, mirror or UPSTREAM, progress)
+    # Written at once under a temporary name: two processes at a time both end with a whole file.
+    write_atomically(path, lambda file: file.write(content))
+    return path
+
+
+def cache_folder() -> Path:
+    """Where downloads and derived tables go: ``ARCHCAST_CACHE``, or the system's cache folder."""
+    configured = os.environ.get("ARCHCAST_CACHE", "")
+    if configured:
+        return Path(configured)
+    import pooch
+
+    return Path(pooch.os_cache("archcast"))
+
+
+def _from_folder(item: Entry, folder: Path) -> Path:
+    path = folder / item.path
+    if not path.is_file():
+        raise DownloadError(
+            f"{item.name} is not in the mirror {folder} (expected {item.path}); "
+            "complete the mirror, or unset ARCHCAST_MIRROR"
+        )
+    found = _sha256(path)
+    if found != item.sha256:
+        raise _tampered(item, str(path), found)
+    return path
+
+
+def _download(item: Entry, base: str, progress: bool) -> bytes:
+    import pooch
+    from requests import RequestException
+
+    url = f"{base.rstrip('/')}/{item.path}"
+    buffer = BytesIO()
+    try:
+        # The files are a few megabytes, so memory holds one until its hash is known to be right.
+        pooch.HTTPDownloader(progressbar=progress, timeout=60)(url, buffer, None)
+    except (RequestException, OSError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DownloadError(
+            f"cannot download {item.name} from {url} ({reason}); check the network, "
+            "or point ARCHCAST_MIRROR at a copy"
+        ) from error
+    content = buffer.getvalue()
+    found = hashlib.sha256(content).hexdigest()
+    if found != item.sha256:
+        raise _tampered(item, url, found)
+    return content
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _tampered(item: Entry, place: str, found: str) -> IntegrityError:
+    return IntegrityError(
+        f"{item.name}: {place} has SHA-256 {found}, not the registered {item.sha256}; "
+        "it is damaged or was tampered with: delete it and fetch again"
+    )
