@@ -1,0 +1,28 @@
+"""Numbers as people read them. Machines get the full precision instead."""
+
+from __future__ import annotations
+
+import math
+
+_PERCENT = ("%", "percent")
+
+
+def quantity(value: float, unit: str = "") -> str:
+    """A forecast's number with its unit: percents to a tenth, others to four digits."""
+    if not math.isfinite(value):
+        return "?"
+    if unit in _PERCENT:
+        return f"{value:.1f} %"
+    return f"{value:.4g} {unit}".rstrip()
+
+
+def span(low: float, high: float, unit: str = "") -> str:
+    """An interval, the unit said once by the number beside it."""
+    if unit in _PERCENT:
+        return f"{low:.1f} to {high:.1f}"
+    return f"{low:.4g} to {high:.4g}"
+
+
+def share(value: float | None) -> str:
+    """A probability or share as whole percents."""
+    return "" if value is None or not math.isfinite(value) else f"{100 * value:.0f} %"
