@@ -58,7 +58,9 @@ def _groups(graph: ComputeGraph) -> str:
         mine = of_node == index
         if group != "io" and mine.any():
             weights, macs = int(graph.op_weights[mine].sum()), int(graph.op_macs[mine].sum())
-            rows.append((group, f"{mine.sum():,}", si(weights), si(macs), _most(names[mine])))
+            rows.append(
+                (group, f"{mine.sum():,}", si(weights), si(macs), _most(names[mine].tolist()))
+            )
     return table(("operators", "count", "weights", "MACs", "of which"), rows)
 
 

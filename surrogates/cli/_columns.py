@@ -14,9 +14,7 @@ _COLOURS = {"familiar": "green", "near": "cyan", "far": "yellow", "alien": "red"
 _MOST_NOTED = 12
 
 FORECAST = Column("forecast", "value", lambda r: quantity(r["value"], r["unit"]), right=True)
-INTERVAL = Column(
-    "90 % interval", "interval", lambda r: span(*r["interval"], r["unit"]), right=True
-)
+INTERVAL = Column("90 % interval", "interval", lambda r: span(r["interval"], r["unit"]), right=True)
 BEATS = Column("beats", "rank", lambda r: share(r["rank"]), right=True)
 FAMILIARITY = Column("familiarity", "familiarity", style=lambda r: _COLOURS.get(r["familiarity"]))
 PARAMS = Column("params", "params", lambda r: si(r["params"]), right=True)

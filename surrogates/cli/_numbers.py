@@ -16,11 +16,11 @@ def quantity(value: float, unit: str = "") -> str:
     return f"{value:.4g} {unit}".rstrip()
 
 
-def span(low: float, high: float, unit: str = "") -> str:
-    """An interval, the unit said once by the number beside it."""
-    if unit in _PERCENT:
-        return f"{low:.1f} to {high:.1f}"
-    return f"{low:.4g} to {high:.4g}"
+def span(interval: tuple[float, float], unit: str = "") -> str:
+    """An interval, without the unit that stands beside it."""
+    form = ".1f" if unit in _PERCENT else ".4g"
+    low, high = interval
+    return f"{low:{form}} to {high:{form}}"
 
 
 def share(value: float | None) -> str:

@@ -43,10 +43,10 @@ def compare(
     if failures.count:
         return failures.exit_code
     pair = [graph for graph in graphs if graph is not None]
-    operators = operator_counts(*pair)
+    operators = operator_counts(pair[0], pair[1])
     for name in query.tasks:
         rows = _forecast(pair, (a, b), name, query)
-        verdict = judge(*rows)
+        verdict = judge(rows[0], rows[1])
         if json:
             operators_json = {op: list(counts) for op, counts in operators.items()}
             _render.write_json({"a": rows[0], "b": rows[1], **verdict, "operators": operators_json})
@@ -109,7 +109,7 @@ def _write(
     verdict: dict[str, Any],
     operators: dict[str, tuple[int, int]],
 ) -> None:
-    facts = [*_facts(*rows, verdict), *_operator_facts(operators)]
+    facts = [*_facts(rows[0], rows[1], verdict), *_operator_facts(operators)]
     columns = (
         Column("", "fact"),
         Column("A", "a", right=True),
