@@ -7,9 +7,10 @@ from typing import Any
 
 from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.spaces._base import Space
+from archcast.encoders.spaces.nasbench101 import NASBench101
 from archcast.encoders.spaces.nasbench201 import NASBench201
 
-__all__ = ["SPACES", "NASBench201", "Space", "get_space", "recognise", "register"]
+__all__ = ["SPACES", "NASBench101", "NASBench201", "Space", "get_space", "recognise", "register"]
 
 #: Space name -> space.
 SPACES: dict[str, Space[Any]] = {}
@@ -50,4 +51,5 @@ def recognise(text: str) -> tuple[Space[Any], str] | None:
     return next(((s, text.strip()) for s in SPACES.values() if s.owns(text.strip())), None)
 
 
+register(NASBench101())
 register(NASBench201())

@@ -76,7 +76,8 @@ class GraphBatch:
         self._steps: list[_Step] = []
         self._shared: dict[str, list[tuple[NDArray[np.uint64], Value]]] = {}
         self._extra_params = np.zeros(size, np.int64)
-        row = self.row("input", channels_in=channels, channels_out=channels, extent=extent)
+        row = self.row("input", channels_in=channels, extent=extent)
+        self._apart = self.row("output", channels_in=channels, extent=extent)
         #: The network's input.
         self.input: Value = self._append(row, [], np.arange(size))
 
@@ -198,8 +199,9 @@ class GraphBatch:
         Returns:
             (graphs,) canonical graphs; where nothing arrives, an input and an output apart.
         """
-        row = self.row("output", channels_in=classes)
-        output = self._append(row, [operand], np.arange(self.size))
+        # An output that depends on nothing repeats the input, as the readers have it.
+        rows = np.where(operand > 0, self.row("output", channels_in=classes), self._apart)
+        output = self._append(rows, [operand], np.arange(self.size))
         keys, live = self._colour_backward(output)
         live[self.input] = True
         nodes = np.flatnonzero(live[: self._used])
