@@ -56,7 +56,7 @@ class GraphBatch:
     What is left to the caller: operands of a sum of sums are handed over as one sum.
 
     Args:
-        size: number of graphs.
+        size: number of graphs, at most 65,536.
         channels: channels of the network's input.
         extent: positions of the input as depth, height, width.
     """
@@ -121,7 +121,7 @@ class GraphBatch:
     def node(
         self, rows: int | NDArray[np.int64], operand: Value, where: Mask | None = None
     ) -> Value:
-        """An operator with weights: never shared.
+        """An operator that is never shared: it has weights, or nothing else reads its operand.
 
         Args:
             rows: its row, or (graphs,) rows.
@@ -205,7 +205,10 @@ class GraphBatch:
         keys, live = self._colour_backward(output)
         live[self.input] = True
         nodes = np.flatnonzero(live[: self._used])
-        order = nodes[np.lexsort((keys[nodes], self._depth[nodes], self._graph[nodes]))]
+        order = nodes[np.argsort(keys[nodes], kind="stable")]
+        for column in (self._depth, self._graph):
+            # Stable sorts of 16-bit numbers are radix sorts: a third of the time of a lexsort.
+            order = order[np.argsort(column[order].astype(np.uint16), kind="stable")]
         edges, edge_starts = self._edges(order, live)
         starts = _starts(self._graph[order], self.size)
         params = np.bincount(

@@ -171,7 +171,7 @@ def _cell(
 ) -> Value:
     def project(v: int) -> Value:
         projected = batch.node(projections[:, v], x, cells.edge[:, 0, v])
-        return batch.shared("relu", rows.relu[:, v], projected)
+        return batch.node(rows.relu[:, v], projected)
 
     values = [x]
     for v in range(1, _OUT):
@@ -180,7 +180,7 @@ def _cell(
         operator = cells.operator[:, v]
         kernel = np.where(operator == _CONV3, rows.conv3[:, v], rows.conv1[:, v])
         convolved = batch.node(kernel, total, (operator == _CONV3) | (operator == _CONV1))
-        convolved = batch.shared("relu", rows.relu[:, v], convolved)
+        convolved = batch.node(rows.relu[:, v], convolved)
         # A vertex either convolves or pools: the other value is 0.
         pooled = batch.shared("max_pool", rows.pool[:, v], total, operator == _POOL)
         values.append(convolved + pooled)
