@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from archcast.encoders._read_types import InputShape
 from archcast.encoders._simplify import simplify
 from archcast.encoders.errors import ArchcastError, MissingExtraError, ShapeError, UnreadableModelError
 from archcast.encoders.graph import ComputeGraph
 
-#: A shape for the only input, or input name -> shape.
-InputShape = Sequence[int] | Mapping[str, Sequence[int]]
+
+
 
 
 def read(

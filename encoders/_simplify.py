@@ -41,6 +41,8 @@ def simplify(trace: Tracer, *, source: str, name: str = "", strict: bool = True)
         NotANetworkError: nothing that computes lies between an input and an output.
     """
     nodes = trace.nodes
+    if not trace.inputs:
+        raise NotANetworkError("the model has no input, only constants; export it with its inputs")
     live = _alive(trace)
     _fuse.fuse(nodes, live)
     live = _alive(trace)
@@ -140,7 +142,8 @@ def _merge_nested(nodes: list[Node], live: list[int], uses: Counter[int]) -> boo
         operands: list[int] = []
         for i in node.inputs:
             inner = nodes[i]
-            nested = inner.op == node.op and uses[i] == 1
+            # A concatenation copies nothing that matters, so it flattens for every consumer.
+            nested = inner.op == node.op and (uses[i] == 1 or node.op == "concat")
             if nested:
                 _absorb(node, inner)
             operands.extend(inner.inputs if nested else [i])

@@ -322,28 +322,7 @@ def _matmul(call: _Call) -> Tensor:
 
 
 def _einsum(call: _Call) -> Tensor:
-    return einsum(call.trace, str(call.get(0)), call.tensors(), call.shape)
-
-
-def einsum(trace: Tracer, equation: str, operands: list[Tensor], shape: tuple[int, ...]) -> Tensor:
-    """A contraction of two tensors as the matrix product it is; other counts stay unnamed."""
-    live = [t for t in operands if not t.constant]
-    if len(operands) != 2:
-        return trace.add("other", operands, shape, label="einsum")
-    terms = equation.replace(" ", "").split("->")[0].split(",")
-    sizes = {
-        letter: dim
-        for term, t in zip(terms, operands, strict=True)
-        for letter, dim in zip(term.replace("...", ""), t.shape[-len(term.replace("...", "")) :])
-    }
-    kept = set(equation.replace(" ", "").split("->")[-1]) if "->" in equation else set()
-    inner = math.prod(d for letter, d in sizes.items() if letter not in kept) or 1
-    if len(live) == 1:
-        weight = next(t for t in operands if t.constant)
-        leave = max(weight.size // max(inner, 1), 1)
-        return trace.linear(live[0], weight, None, shape, (inner, leave))
-    macs = trace.per_sample(math.prod(shape) * inner)
-    return trace.add("matmul", operands, shape, channels_in=inner, macs=macs)
+    return call.trace.einsum(str(call.get(0)), call.tensors(), call.shape)
 
 
 def _attention(call: _Call) -> Tensor:

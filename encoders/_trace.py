@@ -264,6 +264,23 @@ class Tracer:
             macs=self.per_sample(math.prod(shape) * inner),
         )
 
+    def einsum(self, equation: str, operands: Sequence[Tensor], shape: Dims) -> Tensor:
+        """A contraction of two tensors is the matrix product it amounts to."""
+        if len(operands) != 2:
+            return self.add("other", operands, shape, label="einsum")
+        terms, _, kept = equation.replace(" ", "").partition("->")
+        sizes: dict[str, int] = {}
+        for term, tensor in zip(terms.split(","), operands, strict=True):
+            letters = term.replace("...", "")
+            sizes.update(zip(letters, tensor.shape[len(tensor.shape) - len(letters) :], strict=True))
+        inner = math.prod(dim for letter, dim in sizes.items() if letter not in kept)
+        weight = next((t for t in operands if t.constant), None)
+        live = next((t for t in operands if not t.constant), None)
+        if weight is not None and live is not None:
+            return self.linear(live, weight, None, shape, (inner, max(weight.size // inner, 1)))
+        macs = self.per_sample(math.prod(shape) * inner)
+        return self.add("matmul", operands, shape, channels_in=inner, macs=macs)
+
     def embedding(self, table: Tensor, ids: Tensor, shape: Dims) -> Tensor:
         """Rows of a table chosen by an activation."""
         return self.add(
@@ -411,11 +428,21 @@ class Tracer:
     def _joined(self, live: Sequence[Tensor], size: int) -> tuple[int, Triple]:
         nodes = [self.nodes[t.node] for t in live]
         first = nodes[0]
+        roots = {self._root(t.node) for t in live}
+        if len(roots) == 1:  # slices put together again, as a roll is written
+            root = self.nodes[roots.pop()]
+            if root.channels * root.positions == size:
+                return root.channels, root.extent
         if len({n.extent for n in nodes}) == 1 and size % first.positions == 0:
             return size // first.positions, first.extent
         if size % first.channels == 0:
             return first.channels, flat_extent(size // first.channels)
         return size, ONES
+
+    def _root(self, index: int) -> int:
+        while self.nodes[index].op == "slice":
+            index = self.nodes[index].inputs[0]
+        return index
 
     def select(self, choices: Sequence[Tensor], shape: Dims) -> Tensor:
         """One of several tensors by a condition known only at run time."""
