@@ -1,0 +1,131 @@
+"""NAS-Bench-101: 30,001 of its 423,624 cells, trained once on CIFAR-10."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from archcast.datasets._benchmark import Benchmark, FloatArray
+from archcast.datasets._fetch import cache_folder, fetch
+from archcast.encoders._files import write_atomically
+from archcast.encoders.spaces._nasbench101_cells import (
+    MAX_VERTICES,
+    CellTable,
+    module_hashes,
+    unique_cells,
+)
+from archcast.encoders.spaces.nasbench101 import Cell101, NASBench101
+
+_FILES: Final = ("nasbench101/20k.json", "nasbench101/10k.json")
+_BUDGETS: Final = (4, 12, 36, 108)
+_RECIPE: Final = {"optimizer": "rmsprop", "batch_size": 256, "pretrain": None, "inherited": False}
+_INNER: Final = MAX_VERTICES - 2
+
+
+def load() -> Benchmark:
+    """The benchmark.
+
+    The first call on a machine enumerates the space and hashes its cells, which takes a minute
+    and is kept in the cache folder.
+
+    Raises:
+        DownloadError: the data is not here and cannot be fetched.
+        StorageError: the cache folder cannot be written.
+    """
+    space, records = NASBench101(), _records()
+    specs = specs_of(records["key"])
+    task = {e: "cifar10/val_accuracy" + (f"_{e}_epochs" if e != 108 else "") for e in _BUDGETS}
+    columns = {e: records[f"{e}_final_validation_accuracy"] for e in _BUDGETS}
+    return Benchmark(
+        "nasbench101",
+        specs,
+        {task[e]: partial(_percent, columns[e]) for e in reversed(_BUDGETS)},
+        lambda rows: space.graphs([specs[row] for row in rows]),
+        key=lambda text: space.text(space.parse(text)),
+        recipes={task[e]: _RECIPE | {"epochs": e} for e in _BUDGETS},
+    )
+
+
+def specs_of(hashes: list[str]) -> list[str]:
+    """Specifications of cells given by the benchmark's own hashes.
+
+    Args:
+        hashes: N MD5 sums in hexadecimal.
+
+    Returns:
+        (N,) texts for :class:`~archcast.encoders.spaces.NASBench101`.
+
+    Raises:
+        KeyError: a hash that no cell of the space has.
+    """
+    table = _cells()
+    known = table["hashes"].view("S16").ravel()
+    order = np.argsort(known)
+    wanted = np.array([bytes.fromhex(text) for text in hashes], "S16")
+    rows = order[np.searchsorted(known, wanted, sorter=order).clip(max=len(order) - 1)]
+    missing = np.flatnonzero(known[rows] != wanted)
+    if len(missing):
+        raise KeyError(f"no cell of NAS-Bench-101 has the hash {hashes[missing[0]]}")
+    space = NASBench101()
+    columns = (table["vertices"][rows], table["matrices"][rows], table["labels"][rows])
+    texts = []
+    for vertices, packed, labels in zip(*(column.tolist() for column in columns), strict=True):
+        bits = [packed >> k & 1 for k in range(vertices**2)]
+        matrix = tuple(tuple(bits[v * vertices : (v + 1) * vertices]) for v in range(vertices))
+        texts.append(space.text(Cell101(matrix, tuple(labels[: vertices - 2]))))
+    return texts
+
+
+def _records() -> dict[str, list[Any]]:
+    parts = [json.loads(fetch(name).read_text("utf-8")) for name in _FILES]
+    return {key: [value for part in parts for value in part[key]] for key in parts[0]}
+
+
+def _percent(fractions: list[float]) -> FloatArray:
+    return 100 * np.array(fractions, np.float64)
+
+
+def _cells() -> dict[str, NDArray[Any]]:
+    """All cells: hash, vertices, adjacency as bits of an integer (row by row), labels."""
+    path = cache_folder() / "derived" / "nasbench101-cells.npz"
+    if not path.exists():
+        table = _hashed_cells()
+        write_atomically(path, lambda file: np.savez(file, **table))
+    return _read(path)
+
+
+def _read(path: Path) -> dict[str, NDArray[Any]]:
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _hashed_cells() -> dict[str, NDArray[Any]]:
+    parts = []
+    with tqdm(total=NASBench101.size, desc="NAS-Bench-101 cells", disable=None) as bar:
+        for table in unique_cells():
+            for start in range(0, len(table.matrices), 20_000):
+                rows = slice(start, start + 20_000)
+                part = CellTable(table.matrices[rows], table.labels[rows])
+                parts.append(_packed(part))
+                bar.update(len(part.matrices))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _packed(cells: CellTable) -> dict[str, NDArray[Any]]:
+    count, vertices = cells.matrices.shape[:2]
+    bits = np.int64(1) << np.arange(vertices**2)
+    labels = np.zeros((count, _INNER), np.int8)
+    labels[:, : vertices - 2] = cells.labels
+    digests = b"".join(bytes.fromhex(text) for text in module_hashes(cells))
+    return {
+        "hashes": np.frombuffer(digests, np.uint8).reshape(count, 16),
+        "vertices": np.full(count, vertices, np.int8),
+        "matrices": cells.matrices.reshape(count, -1).astype(np.int64) @ bits,
+        "labels": labels,
+    }
