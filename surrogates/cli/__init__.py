@@ -36,6 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Python flushes stdout once more at exit; give it a place where that succeeds.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
+    except SystemExit as error:  # typer's own way out when a pipe is closed
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        return PIPE_CLOSED
     except Exception as error:  # the last line of defence: no traceback ever reaches a user
         code = _report_last(error)
     if code == INTERRUPTED:
@@ -58,13 +62,11 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _report_usage(error: Exception, message: str) -> int:
-    context = getattr(error, "ctx", None)
-    if context is not None and not message.strip():  # called without a command
-        sys.stderr.write(context.get_help() + "\n")
-        return FAILED
-    command = context.command_path if context is not None else "archcast"
     line = " ".join(message.split())
-    sys.stderr.write(f"archcast: {line} (see '{command} --help')\n")
+    if line:  # without one, the command was called bare and typer has shown its help
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "archcast"
+        sys.stderr.write(f"archcast: {line} (see '{command} --help')\n")
     return FAILED
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from archcast.cli._numbers import quantity, share, span
@@ -44,8 +46,16 @@ def pretty(rows: Sequence[Row]) -> list[Column]:
     """Columns for a terminal; the task's only where it differs between rows."""
     several = len({row["task"] for row in rows}) > 1
     task = [Column("task", "task")] if several else []
-    head = [Column("network", "file"), *task]
+    names = short_names(row["file"] for row in rows)
+    head = [Column("network", "file", lambda row: names[row["file"]]), *task]
     return [*head, FORECAST, INTERVAL, BEATS, FAMILIARITY, PARAMS, MACS]
+
+
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """What a terminal shows for each name: a file's last part, if that tells it from the others."""
+    last = {name: name if "|" in name else Path(name).name for name in names}
+    counts = Counter(last.values())
+    return {name: short if counts[short] == 1 else name for name, short in last.items()}
 
 
 def plain(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,10 +67,11 @@ def plain(row: Mapping[str, Any]) -> dict[str, Any]:
 def notes(rows: Sequence[Row], tasks: Iterable[str]) -> list[str]:
     """The lines under a table: what the task is, and what is odd about a network."""
     lines = [*tasks]
+    names = short_names(row["file"] for row in rows)
     if len(rows) <= _MOST_NOTED:
         for row in rows:
             remarks = list(row["notes"])
             if row["familiarity"] != "familiar" and row["reason"]:
                 remarks.insert(0, f"{row['familiarity']}: {row['reason']}")
-            lines += [f"{row['file']}: {remark}" for remark in dict.fromkeys(remarks)]
+            lines += [f"{names[row['file']]}: {remark}" for remark in dict.fromkeys(remarks)]
     return lines
