@@ -89,7 +89,8 @@ def _download(item: Entry, base: str, progress: bool) -> bytes:
         # The files are a few megabytes, so memory holds one until its hash is known to be right.
         pooch.HTTPDownloader(progressbar=progress, timeout=60)(url, buffer, None)
     except (RequestException, OSError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        reason = type(error).__name__ if status is None else f"HTTP status {status}"
         raise DownloadError(
             f"cannot download {item.name} from {url} ({reason}); check the network, "
             "or point ARCHCAST_MIRROR at a copy"

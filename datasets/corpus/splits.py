@@ -1,0 +1,111 @@
+"""Splits that do not leak: by network class, by family, and with few labels.
+
+Rows are split by *groups*: whatever shares a group stays on one side. Equal networks under
+different texts (NAS-Bench-201 has thousands) share the canonical hash, related architectures
+share a family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archcast.encoders.graph import ComputeGraph
+
+IndexArray = NDArray[np.int64]
+
+
+class Split(NamedTuple):
+    """One way to divide rows.
+
+    Attributes:
+        train: row numbers to learn from, ascending.
+        test: row numbers to report on, ascending.
+    """
+
+    train: IndexArray
+    test: IndexArray
+
+
+def by_class(graphs: Sequence[ComputeGraph], folds: int = 5, seed: int = 0) -> list[Split]:
+    """Cross-validation in which equal networks are never on both sides.
+
+    Args:
+        graphs: N graphs; those of equal hash form a class.
+        folds: number of splits.
+        seed: draws which classes go together.
+
+    Returns:
+        ``folds`` splits; every row is tested once.
+
+    Raises:
+        ValueError: fewer classes than folds.
+    """
+    return by_group([graph.hash for graph in graphs], folds, seed)
+
+
+def by_group(groups: Sequence[Hashable], folds: int = 5, seed: int = 0) -> list[Split]:
+    """Cross-validation that leaves whole groups out, families of architectures for example.
+
+    Args:
+        groups: (N,) group of every row.
+        folds: number of splits; as many as there are groups leaves one out at a time.
+        seed: draws which groups go together.
+
+    Returns:
+        ``folds`` splits of roughly equal test sizes; every row is tested once.
+
+    Raises:
+        ValueError: fewer groups than folds.
+    """
+    group = _numbered(groups)
+    sizes = np.bincount(group)
+    if folds < 2 or len(sizes) < folds:
+        raise ValueError(f"{len(sizes)} groups cannot make {folds} folds; give 2 to {len(sizes)}")
+    shuffled = np.random.default_rng(seed).permutation(len(sizes))
+    fold_of = np.zeros(len(sizes), np.int64)
+    load = np.zeros(folds, np.int64)
+    # Large groups first, each to the emptiest fold; equal sizes in random order.
+    for index in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
+        fold_of[index] = load.argmin()
+        load[fold_of[index]] += sizes[index]
+    fold = fold_of[group]
+    return [Split(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(folds)]
+
+
+def few_shot(
+    rows: int,
+    labels: int,
+    seeds: Sequence[int] = range(5),
+    groups: Sequence[Hashable] | None = None,
+) -> list[Split]:
+    """Random training rows, the rest for testing.
+
+    Args:
+        rows: number of rows N.
+        labels: how many of them may be learned from.
+        seeds: one split for each.
+        groups: (N,) groups; rows that share one with a training row are not tested.
+
+    Returns:
+        One split for each seed.
+
+    Raises:
+        ValueError: more labels than rows leave anything to test.
+    """
+    if not 0 < labels < rows:
+        raise ValueError(f"{labels} of {rows} rows leave nothing to learn from or to test")
+    group = np.arange(rows) if groups is None else _numbered(groups)
+    splits = []
+    for seed in seeds:
+        train = np.sort(np.random.default_rng(seed).permutation(rows)[:labels])
+        splits.append(Split(train, np.flatnonzero(~np.isin(group, group[train]))))
+    return splits
+
+
+def _numbered(groups: Sequence[Hashable]) -> IndexArray:
+    number: dict[Hashable, int] = {}
+    return np.array([number.setdefault(group, len(number)) for group in groups], np.int64)
