@@ -150,8 +150,8 @@ class Benchmark:
     @overload
     def query(self, spec: str, task: str) -> float: ...
     @overload
-    def query(self, spec: Sequence[str], task: str) -> FloatArray: ...
-    def query(self, spec: str | Sequence[str], task: str) -> float | FloatArray:
+    def query(self, spec: list[str] | tuple[str, ...], task: str) -> FloatArray: ...
+    def query(self, spec: str | list[str] | tuple[str, ...], task: str) -> float | FloatArray:
         """Look measured values up.
 
         Args:

@@ -1,4 +1,4 @@
-"""Graphs of timm architectures: built once by exporting the model, without its weights, and kept."""
+"""Graphs of timm architectures: exported once, without weights, and kept."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def _cells() -> dict[str, NDArray[Any]]:
     path = cache_folder() / "derived" / "nasbench101-cells.npz"
     if not path.exists():
         table = _hashed_cells()
-        write_atomically(path, lambda file: np.savez(file, **table))
+        write_atomically(path, lambda file: np.savez(file, allow_pickle=False, **table))
     return _read(path)
 
 

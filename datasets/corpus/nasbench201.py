@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import zipfile
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any, Final
 
@@ -37,7 +38,9 @@ def load() -> Benchmark:
     """
     space, table = NASBench201(), _table()
     specs = table["ArchitectureString"]
-    labels = {f"{data}/test_accuracy": partial(_test, data) for data in _SETS}
+    labels: dict[str, Callable[[], FloatArray]] = {
+        f"{data}/test_accuracy": partial(_test, data) for data in _SETS
+    }
     labels |= {f"{data}/val_accuracy": partial(_validation, data) for data in _SETS}
     labels["cifar10/val_accuracy_12_epochs"] = _twelve_epochs
     return Benchmark(

@@ -109,8 +109,8 @@ def _full_matrices(vertices: int) -> NDArray[np.uint8]:
     matrices = np.zeros((len(bits), vertices, vertices), np.uint8)
     for k, (x, y) in enumerate(pairs):
         matrices[:, x, y] = (bits >> np.uint32(k)) & np.uint32(1)
-    leaves = matrices.any(2)[:, :-1].all(1)
-    arrives = matrices.any(1)[:, 1:].all(1)
+    leaves = np.all(matrices[:, :-1].max(2) > 0, axis=1)
+    arrives = np.all(matrices[:, :, 1:].max(1) > 0, axis=1)
     return matrices[leaves & arrives]
 
 

@@ -141,6 +141,7 @@ def _build(
             x = _reduction(batch, x, width, extent)
         for _ in range(CELLS):
             x = _cell(batch, x, codes, width, extent)
+    width = WIDTHS[-1]
     x = batch.affine(x, width, extent)
     x = batch.shared("relu", batch.row("relu", channels_in=width, extent=extent), x)
     x = batch.shared("global_avg_pool", batch.row("global_avg_pool", channels_in=width), x)
