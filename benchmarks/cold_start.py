@@ -10,6 +10,7 @@ weights inside, is written to a temporary folder and removed.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import shutil
@@ -136,16 +137,25 @@ def cells() -> Iterator[Row]:
 
 def process(code: str, *argv: str, repeats: int) -> tuple[float, float]:
     """Median CPU seconds, and largest resident memory in MB, of Python processes."""
-    seconds, memory = [], 0.0
-    for _ in range(repeats):
-        child = subprocess.Popen([sys.executable, "-c", code, *argv], stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode:
-            raise SystemExit(f"failed: {code} {' '.join(argv)}")
-        seconds.append(usage.ru_utime + usage.ru_stime)
-        memory = max(memory, usage.ru_maxrss / 1024)
-    return statistics.median(seconds), memory
+    command = [sys.executable, "-c", _LAUNCHER, sys.executable, "-c", code, *argv]
+    runs = [
+        json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+        for _ in range(repeats)
+    ]
+    failed = [run for run in runs if run["code"]]
+    if failed:
+        raise SystemExit(f"failed: {code} {' '.join(argv)}")
+    return statistics.median(run["seconds"] for run in runs), max(run["mb"] for run in runs)
+
+
+# A process starts with the peak memory of the one that forked it, so a small one stands between.
+_LAUNCHER = """
+import json, os, subprocess, sys
+child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(child.pid, 0)
+seconds, mb = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+print(json.dumps({"code": status, "seconds": seconds, "mb": mb}))
+"""
 
 
 def timed(call: Callable[[], object], repeats: int) -> float:

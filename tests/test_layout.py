@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -99,9 +100,18 @@ def test_every_module_imports_and_sorts_its_all() -> None:
         module = importlib.import_module(name)
         public = list(getattr(module, "__all__", []))
         assert public == sorted(public), f"{name}.__all__ is not sorted"
-        assert all(hasattr(module, item) for item in public), (
-            f"{name}.__all__ names what is not there"
-        )
+        assert all(hasattr(module, item) for item in public), f"{name}.__all__ is wrong"
+
+
+@pytest.mark.parametrize("name", ["archcast", "archcast.encoders", "archcast.datasets"])
+def test_no_function_is_shadowed_by_a_module_of_its_name(name: str) -> None:
+    # Importing a submodule sets it as an attribute of its package, over any lazy function there.
+    for module in every_module():
+        importlib.import_module(module)
+    package = importlib.import_module(name)
+    public = {item: getattr(package, item) for item in package.__all__}
+    shadowed = [item for item, value in public.items() if isinstance(value, ModuleType)]
+    assert set(shadowed) <= {"datasets", "encoders", "pretraining"}
 
 
 @pytest.mark.parametrize(
