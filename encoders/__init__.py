@@ -22,6 +22,6 @@ __all__ = ["ComputeGraph", "TabularFeatures", "load_graphs", "read", "save_graph
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415
+    from importlib import import_module
 
     return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)

@@ -49,7 +49,9 @@ def attribute_colours(columns: NDArray[np.int64]) -> NDArray[np.uint64]:
     return colours
 
 
-def refine(attributes: NDArray[np.uint64], edges: NDArray[np.integer]) -> tuple[list[int], list[int]]:
+def refine(
+    attributes: NDArray[np.uint64], edges: NDArray[np.integer]
+) -> tuple[list[int], list[int]]:
     """Colour and depth of every node of a DAG.
 
     Args:

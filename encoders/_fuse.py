@@ -122,7 +122,8 @@ def _named_product(kinds: set[str]) -> str | None:
     found = simple.get(frozenset(kinds))
     if found:
         return found
-    if "pow" in kinds and kinds & {"reduce", "global_avg_pool"} and kinds <= _NORM_KINDS | {"centre"}:
+    reduced = kinds & {"reduce", "global_avg_pool"}
+    if "pow" in kinds and reduced and kinds <= _NORM_KINDS | {"centre"}:
         return "layer_norm" if "centre" in kinds else "rms_norm"
     return None
 

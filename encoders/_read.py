@@ -9,11 +9,13 @@ from typing import Any
 
 from archcast.encoders._read_types import InputShape
 from archcast.encoders._simplify import simplify
-from archcast.encoders.errors import ArchcastError, MissingExtraError, ShapeError, UnreadableModelError
+from archcast.encoders.errors import (
+    ArchcastError,
+    MissingExtraError,
+    ShapeError,
+    UnreadableModelError,
+)
 from archcast.encoders.graph import ComputeGraph
-
-
-
 
 
 def read(
@@ -49,7 +51,7 @@ def read(
     if isinstance(obj, (str, os.PathLike)):
         return _read_text(obj, input_shape, name)
     if isinstance(obj, (bytes, bytearray, memoryview)) or hasattr(obj, "SerializeToString"):
-        from archcast.encoders._onnx_reader import read_onnx  # noqa: PLC0415
+        from archcast.encoders._onnx.reader import read_onnx
 
         return read_onnx(obj, input_shape, name)
     if hasattr(obj, "named_parameters"):
@@ -62,29 +64,29 @@ def read(
 
 def _read_text(obj: str | os.PathLike[str], shape: InputShape | None, name: str) -> ComputeGraph:
     if isinstance(obj, str) and not Path(obj).exists():
-        from archcast.encoders.spaces import recognise  # noqa: PLC0415
+        from archcast.encoders.spaces import recognise
 
         found = recognise(obj)
         if found is not None:
             space, spec = found
             return space.graph(spec)
-    from archcast.encoders._onnx_reader import read_onnx  # noqa: PLC0415
+    from archcast.encoders._onnx.reader import read_onnx
 
     return read_onnx(Path(obj), shape, name)
 
 
 def _read_module(module: Any, shape: InputShape | None, example: Any, name: str) -> ComputeGraph:
     try:
-        import torch  # noqa: PLC0415
+        import torch
     except ImportError as error:
         raise MissingExtraError(
             "reading a torch module needs torch: pip install 'archcast[torch]'"
         ) from error
-    from archcast.encoders import _torch_capture, _torch_lower  # noqa: PLC0415
+    from archcast.encoders._torch import capture, lower
 
     args, kwargs = _example(torch, module, shape, example)
     try:
-        recording = _torch_capture.capture(module, args, kwargs)
+        recording = capture.capture(module, args, kwargs)
     except ArchcastError:
         raise
     except Exception as error:  # torch.export raises anything, whatever the module's code raises
@@ -92,7 +94,7 @@ def _read_module(module: Any, shape: InputShape | None, example: Any, name: str)
         raise UnreadableModelError(
             f"torch.export cannot follow {name}: {type(error).__name__}: {line[:200]}"
         ) from error
-    return simplify(_torch_lower.lower(recording), source="torch", name=name)
+    return simplify(lower.lower(recording), source="torch", name=name)
 
 
 def _example(

@@ -113,12 +113,14 @@ def _pass_through(trace: Tracer, live: list[int]) -> list[int]:
 
 def _drop_final_softmax(trace: Tracer) -> None:
     """A softmax on the logits is a matter of the file, not of the network."""
-    for place, index in enumerate(trace.outputs):
-        node = trace.nodes[index]
-        while node.op in ("softmax", "log") and len(node.inputs) == 1:
-            index, node = node.inputs[0], trace.nodes[node.inputs[0]]
-        trace.outputs[place] = index
-    trace.outputs = list(dict.fromkeys(trace.outputs))
+    nodes = trace.nodes
+
+    def logits(index: int) -> int:
+        while nodes[index].op in ("softmax", "log") and len(nodes[index].inputs) == 1:
+            index = nodes[index].inputs[0]
+        return index
+
+    trace.outputs = list(dict.fromkeys(logits(i) for i in trace.outputs))
 
 
 def _flatten(trace: Tracer, stand: list[int]) -> None:
@@ -190,9 +192,7 @@ def _number(trace: Tracer, live: list[int], source: str, name: str) -> ComputeGr
     edges += [(end, len(nodes) + k) for k, end in enumerate(ends)]
     # A network whose result does not depend on its input keeps its two ends, unconnected.
     ends = ends or [place[i] for i in live[:1]]
-    outputs = [
-        Node("output", [], nodes[end].channels, nodes[end].extent) for end in ends
-    ]
+    outputs = [Node("output", [], nodes[end].channels, nodes[end].extent) for end in ends]
     weights: dict[str, int] = {}
     for node in nodes:
         weights.update(node.sources)

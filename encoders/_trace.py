@@ -204,14 +204,18 @@ class Tracer:
         groups: int = 1,
         transposed: bool = False,
     ) -> Tensor:
-        """A convolution; ``weight`` is (out, in / groups, *kernel), transposed (in, out / groups, …)."""
+        """A convolution.
+
+        ``weight`` is (out, in / groups, *kernel), of a transposed one (in, out / groups, *kernel).
+        """
         kernel = weight.shape[2:]
         out = shape[1] if len(shape) > len(kernel) + 1 else shape[0]
         channels_in = x.shape[1] if len(x.shape) > len(kernel) + 1 else x.shape[0]
         extent = triple(shape[len(shape) - len(kernel) :])
         window = math.prod(kernel)
         weights = out * (channels_in // max(groups, 1)) * window
-        sites = math.prod(x.shape[len(x.shape) - len(kernel) :]) if transposed else math.prod(extent)
+        before = triple(x.shape[len(x.shape) - len(kernel) :])
+        sites = math.prod(before if transposed else extent)
         return self.add(
             "conv_transpose" if transposed else "conv",
             [x, weight, *([bias] if bias else [])],
@@ -272,7 +276,8 @@ class Tracer:
         sizes: dict[str, int] = {}
         for term, tensor in zip(terms.split(","), operands, strict=True):
             letters = term.replace("...", "")
-            sizes.update(zip(letters, tensor.shape[len(tensor.shape) - len(letters) :], strict=True))
+            dims = tensor.shape[len(tensor.shape) - len(letters) :]
+            sizes.update(zip(letters, dims, strict=True))
         inner = math.prod(dim for letter, dim in sizes.items() if letter not in kept)
         weight = next((t for t in operands if t.constant), None)
         live = next((t for t in operands if not t.constant), None)
@@ -308,7 +313,7 @@ class Tracer:
     def recurrent(
         self, op: str, x: Tensor, weights: Sequence[Tensor], shape: Dims, features: Dims, steps: int
     ) -> Tensor:
-        """A recurrent layer; ``features`` are those entering and those of all directions leaving."""
+        """A recurrent layer; ``features`` are those entering, and leaving in all directions."""
         count = sum(math.prod(w.shape) for w in weights if len(w.shape) > 1)
         return self.add(
             op,
@@ -320,7 +325,9 @@ class Tracer:
             macs=count * steps,
         )
 
-    def attention(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, shape: Dims) -> Tensor:
+    def attention(
+        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, shape: Dims
+    ) -> Tensor:
         """Scaled dot-product attention over tensors (…, heads, length, features)."""
         heads = attention_heads(shape)
         scores = math.prod(shape[:-1]) * k.shape[-2]
@@ -382,7 +389,12 @@ class Tracer:
 
     # ------------------------------------------------------------ other kinds
     def pool(
-        self, op: str, x: Tensor, shape: Dims, kernel: Sequence[int], stride: Sequence[int],
+        self,
+        op: str,
+        x: Tensor,
+        shape: Dims,
+        kernel: Sequence[int],
+        stride: Sequence[int],
         dilation: Sequence[int] = (),
     ) -> Tensor:
         """A pooling over (batch, channels, *positions)."""

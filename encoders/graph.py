@@ -264,7 +264,8 @@ def pack(graphs: Sequence[ComputeGraph]) -> dict[str, NDArray[Any]]:
     }
     edges = np.concatenate([g.edges for g in graphs]) if graphs else np.zeros((0, 2), np.int32)
     meta = [
-        {key: getattr(g, key) for key in _META} | {"labels": {str(k): v for k, v in g.labels.items()}}
+        {key: getattr(g, key) for key in _META}
+        | {"labels": {str(k): v for k, v in g.labels.items()}}
         for g in graphs
     ]
     text = json.dumps({"format": _FORMAT, "ops": OPS, "graphs": meta})
@@ -312,4 +313,3 @@ def _si(value: float) -> str:
         if value >= factor:
             return f"{value / factor:.3g} {unit}"
     return f"{value:g}"
-

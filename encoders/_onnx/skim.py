@@ -40,7 +40,7 @@ def load_model(source: Any) -> Any:
         StorageError: the file does not exist or cannot be read.
         UnreadableModelError: empty, truncated or not ONNX.
     """
-    import onnx  # noqa: PLC0415
+    import onnx
 
     if isinstance(source, Path):
         skimmed = _skim_file(source)
@@ -115,9 +115,7 @@ def _message(
     return seen
 
 
-def _fields(
-    data: memoryview, position: int, end: int
-) -> Iterator[tuple[int, int, int, int, int]]:
+def _fields(data: memoryview, position: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
     """(field, wire type, start of the tag, start and end of the content) of each field."""
     while position < end:
         begin = position

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,37 @@ def first_tensor(value: Value | None) -> Tensor:
     return value if value is not None else Tensor(())
 
 
+def dim_of(dim: Any) -> int | str | None:
+    """A dimension's number, its symbol, or None where the file says neither."""
+    if dim.dim_param:
+        return str(dim.dim_param)
+    return int(dim.dim_value) if dim.dim_value > 0 else None
+
+
+class Hints:
+    """Shapes that a file states for inner tensors; looked at only where no rule tells them."""
+
+    def __init__(self, infos: Sequence[Any] = (), symbols: Mapping[str, int] | None = None) -> None:
+        self._infos = infos
+        self._symbols = symbols or {}
+        self._shapes: dict[str, Dims] | None = None
+
+    def get(self, name: str) -> Dims | None:
+        """The stated shape of a tensor, unknown dimensions taken for 1."""
+        if self._shapes is None:
+            stated = (value for group in self._infos for value in group)
+            self._shapes = {
+                value.name: tuple(self._bind(d) for d in value.type.tensor_type.shape.dim)
+                for value in stated
+                if value.type.tensor_type.HasField("shape")
+            }
+        return self._shapes.get(name)
+
+    def _bind(self, dim: Any) -> int:
+        size = dim_of(dim)
+        return self._symbols.get(size, 1) if isinstance(size, str) else size or 1
+
+
 @dataclass(slots=True)
 class Call:
     """An operator's name, operands and attributes, and where its result goes."""
@@ -31,7 +62,7 @@ class Call:
     trace: Tracer
     opset: int
     outputs: Sequence[str]
-    hints: Mapping[str, Dims]
+    hints: Hints
     node: Any
 
     def x(self, index: int = 0) -> Tensor:
@@ -85,6 +116,10 @@ class Call:
         return self.hints.get(self.outputs[index]) if index < len(self.outputs) else None
 
 
+#: What turns an operator into its results.
+Rule = Callable[[Call], Value | list[Any]]
+
+
 def broadcast(a: Dims, b: Dims) -> Dims:
     """NumPy's broadcasting of two shapes.
 
@@ -98,7 +133,7 @@ def broadcast(a: Dims, b: Dims) -> Dims:
     result = list(a)
     for k in range(1, len(b) + 1):
         x, y = a[-k], b[-k]
-        if x != y and x != 1 and y != 1:
+        if x != y and 1 not in (x, y):
             raise ShapeError(f"operands of shapes {a} and {b} do not fit; check the input shape")
         result[-k] = y if x == 1 else x
     return tuple(result)
@@ -121,7 +156,8 @@ def reshaped(shape: Dims, target: Sequence[int], allow_zero: bool = False) -> Di
     Raises:
         ShapeError: the numbers of elements differ.
     """
-    dims = [shape[i] if d == 0 and not allow_zero and i < len(shape) else d for i, d in enumerate(target)]
+    copied = set() if allow_zero else {i for i, d in enumerate(target) if d == 0 and i < len(shape)}
+    dims = [shape[i] if i in copied else d for i, d in enumerate(target)]
     size = math.prod(shape)
     known = math.prod(d for d in dims if d != -1)
     if -1 in dims:
@@ -132,3 +168,17 @@ def reshaped(shape: Dims, target: Sequence[int], allow_zero: bool = False) -> Di
             "made for"
         )
     return tuple(dims)
+
+
+def positive(op: str, shape: Sequence[int]) -> Dims:
+    """The shape, if every dimension has room.
+
+    Raises:
+        ShapeError: the input is too small.
+    """
+    if min(shape, default=1) < 1:
+        raise ShapeError(
+            f"the input is too small for {op}: a result would have shape {tuple(shape)}; "
+            "give a larger --input-shape"
+        )
+    return tuple(shape)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
-from archcast.encoders import _onnx_rules as rules
-from archcast.encoders._onnx_call import Call, Value, broadcast
+from archcast.encoders._onnx import compute, elementwise, views
+from archcast.encoders._onnx.call import Call, Rule, Value, broadcast
 from archcast.encoders._trace import Tensor
 
-_ACTIVATIONS = {**rules.UNARY, "Silu": "silu", "SiLU": "silu"}
+_ACTIVATIONS = {**elementwise.UNARY, "Silu": "silu", "SiLU": "silu"}
 
 
 def _activated(call: Call, result: Tensor) -> Tensor:
@@ -22,7 +21,7 @@ def _activated(call: Call, result: Tensor) -> Tensor:
 
 
 def _fused_conv(call: Call) -> Tensor:
-    result = rules.conv(call, call.x(), call.x(1), call.maybe(2))
+    result = compute.conv(call, call.x(), call.x(1), call.maybe(2))
     summand = call.maybe(3)
     if summand is not None:
         result = call.trace.binary("add", result, summand, result.shape)
@@ -31,7 +30,7 @@ def _fused_conv(call: Call) -> Tensor:
 
 def _fused_gemm(call: Call) -> Tensor:
     turned = bool(call.get("transA", 0)), bool(call.get("transB", 0))
-    return _activated(call, rules.gemm(call, call.x(), call.x(1), call.maybe(2), *turned))
+    return _activated(call, compute.gemm(call, call.x(), call.x(1), call.maybe(2), *turned))
 
 
 def _fused_matmul(call: Call) -> Tensor:
@@ -40,11 +39,13 @@ def _fused_matmul(call: Call) -> Tensor:
         a = call.trace.view(a, (*a.shape[:-2], *a.shape[-2:][::-1]))
     if call.get("transB", 0):
         b = call.trace.view(b, (*b.shape[:-2], *b.shape[-2:][::-1]))
-    return rules.matmul(call, a, b)
+    return compute.matmul(call, a, b)
 
 
 def _quantised_gemm(call: Call) -> Tensor:
-    return rules.gemm(call, call.x(), call.x(3), call.maybe(6), False, bool(call.get("transB", 0)))
+    return compute.gemm(
+        call, call.x(), call.x(3), call.maybe(6), False, bool(call.get("transB", 0))
+    )
 
 
 def _packed_matmul(call: Call) -> Tensor:
@@ -79,10 +80,6 @@ def _unary(op: str) -> Any:
     return rule
 
 
-def _view(call: Call) -> list[Value]:
-    return [replace(call.x()), *(Tensor(()) for _ in call.outputs[1:])]
-
-
 def _skip_norm(call: Call) -> list[Value]:
     """A residual sum and the norm after it; the sum may leave as the last result."""
     rms = "Simplified" in call.op
@@ -95,10 +92,6 @@ def _skip_norm(call: Call) -> list[Value]:
     width = total.shape[-1]
     op = "rms_norm" if rms else "layer_norm"
     return [call.trace.norm(op, total, affine, channels=width), Tensor(()), Tensor(()), total]
-
-
-def _rms_norm(call: Call) -> list[Value]:
-    return rules.layer_norm(call)
 
 
 def _embed_norm(call: Call) -> list[Value]:
@@ -154,13 +147,10 @@ def _decode_image(call: Call) -> Tensor:
     )
 
 
-def _quantised_pool(call: Call) -> Tensor:
-    return rules.global_pool(call)
-
-
-RULES: dict[str, rules.Rule] = {
+RULES: dict[str, Rule] = {
     **dict.fromkeys(("Quant", "BipolarQuant", "IntQuant", "FloatQuant", "Trunc", "MultiThreshold",
-                     "QuantizeLinear", "DequantizeLinear", "RotaryEmbedding", "Identity"), _view),
+                     "QuantizeLinear", "DequantizeLinear", "RotaryEmbedding", "Identity"),
+                    views.view),
     **dict.fromkeys(("SkipLayerNormalization", "SkipSimplifiedLayerNormalization"), _skip_norm),
     **dict.fromkeys(("QLinearAdd", "QLinearMul"), _quantised_binary),
     **dict.fromkeys(("MultiHeadAttention", "GroupQueryAttention", "PackedMultiHeadAttention"),
@@ -179,12 +169,12 @@ RULES: dict[str, rules.Rule] = {
     "MatMulBnb4": _packed_matmul,
     "QGemm": _quantised_gemm,
     "QLinearConcat": _quantised_concat,
-    "QLinearGlobalAveragePool": _quantised_pool,
-    "QLinearAveragePool": rules.pool,
+    "QLinearGlobalAveragePool": compute.global_pool,
+    "QLinearAveragePool": compute.pool,
     "QLinearLeakyRelu": _unary("leaky_relu"),
     "QLinearSigmoid": _unary("sigmoid"),
     "QLinearSoftmax": _unary("softmax"),
     "QuickGelu": _unary("silu"),
     "Silu": _unary("silu"),
-    "SimplifiedLayerNormalization": _rms_norm,
+    "SimplifiedLayerNormalization": elementwise.layer_norm,
 }  # fmt: skip

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from archcast.encoders import _onnx_contrib, _onnx_fold, _onnx_rules
-from archcast.encoders._onnx_call import Call, Value, first_tensor
-from archcast.encoders._onnx_skim import load_model
+from archcast.encoders._onnx import fold
+from archcast.encoders._onnx.call import Call, Hints, Value, axis_of, dim_of, first_tensor
+from archcast.encoders._onnx.rules import rule_for
+from archcast.encoders._onnx.skim import load_model
 from archcast.encoders._read_types import InputShape
 from archcast.encoders._simplify import simplify
 from archcast.encoders._trace import SMALL, Tensor, Tracer
@@ -29,6 +31,9 @@ DEFAULT_DIMS: Mapping[int, tuple[int, ...]] = {
     5: (1, 3, 16, 224, 224),
 }
 _LONGEST_LOOP = 1_000_000
+_Operands = list[Value | None]
+#: Element types whose raw bytes NumPy reads as they are.
+_PLAIN = {1: "<f4", 6: "<i4", 7: "<i8", 11: "<f8"}
 
 
 def read_onnx(source: Any, input_shape: InputShape | None, name: str = "") -> ComputeGraph:
@@ -61,7 +66,7 @@ class _Scope:
 
     values: dict[str, Value] = field(default_factory=dict)
     parent: _Scope | None = None
-    hints: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    hints: Hints = field(default_factory=Hints)
     attributes: Mapping[str, Any] = field(default_factory=dict)
     opset: int = 13
 
@@ -106,7 +111,7 @@ class _Reader:
         for sparse in graph.sparse_initializer:
             shape = tuple(sparse.dims)
             name = sparse.values.name
-            scope.values[name] = Tensor(shape, sources=((name, int(np.prod(shape))),))
+            scope.values[name] = Tensor(shape, sources=((name, math.prod(shape)),))
 
     def _inputs(self, graph: Any, scope: _Scope) -> None:
         given = [i for i in graph.input if i.name not in scope.values]
@@ -126,14 +131,14 @@ class _Reader:
         if kind not in (None, "tensor_type"):
             return self.trace.input((1,), floating=False)
         tensor = value.type.tensor_type
-        floating = tensor.elem_type in _onnx_fold.FLOATING
+        floating = tensor.elem_type in fold.FLOATING
         if not tensor.HasField("shape"):
             if wanted is None:
                 raise ShapeError(
                     f"input {value.name!r} has no shape; give one, as --input-shape 1,3,224,224"
                 )
             return self.trace.input(tuple(int(d) for d in wanted), floating)
-        dims = [_dim(d) for d in tensor.shape.dim]
+        dims = [dim_of(d) for d in tensor.shape.dim]
         if wanted is not None:
             if len(wanted) != len(dims):
                 raise ShapeError(
@@ -161,14 +166,7 @@ class _Reader:
 
     def _hints(self, graph: Any, scope: _Scope) -> None:
         """Shapes that the file states for inner tensors, for operators without a rule."""
-        for value in [*graph.value_info, *graph.output]:
-            tensor = value.type.tensor_type
-            if tensor.HasField("shape"):
-                dims = [_dim(d) for d in tensor.shape.dim]
-                scope.hints[value.name] = tuple(
-                    self.symbols.get(d, 1) if isinstance(d, str) else (1 if d is None else d)
-                    for d in dims
-                )
+        scope.hints = Hints((graph.value_info, graph.output), self.symbols)
 
     # ------------------------------------------------------------- the operators
     def _nodes(self, nodes: Iterable[Any], scope: _Scope) -> None:
@@ -206,20 +204,15 @@ class _Reader:
     def _operator(
         self, node: Any, inputs: list[Value | None], attributes: dict[str, Any], scope: _Scope
     ) -> list[Value]:
-        call = Call(
-            node.op_type, inputs, attributes, self.trace, scope.opset, node.output, scope.hints, node
-        )
+        op, hints = node.op_type, scope.hints
+        call = Call(op, inputs, attributes, self.trace, scope.opset, node.output, hints, node)
         known = call.known()
         if known is not None:
-            folded = _onnx_fold.fold(node.op_type, known, attributes)
+            folded = fold.fold(node.op_type, known, attributes)
             if folded is not None:
                 sources = call.operand_sources()
                 return [Tensor(r.shape, -1, r, sources, r.dtype.kind == "f") for r in folded]
-        if node.domain in ("", "ai.onnx"):
-            rule = _onnx_rules.RULES.get(node.op_type)
-        else:
-            rule = _onnx_contrib.RULES.get(node.op_type) or _onnx_rules.RULES.get(node.op_type)
-        result = rule(call) if rule is not None else _onnx_rules.unknown(call)
+        result = rule_for(node.domain, node.op_type)(call)
         return result if isinstance(result, list) else [result]
 
     def _function(
@@ -254,7 +247,7 @@ class _Reader:
         self.depth -= 1
         return [_result(inner, output.name) for output in graph.output]
 
-    def _if(self, inputs: list[Value | None], attributes: Mapping[str, Any], scope: _Scope) -> Any:
+    def _if(self, inputs: _Operands, attributes: Mapping[str, Any], scope: _Scope) -> Any:
         """The branch a known condition takes; both, and a choice, where it is not known."""
         condition = first_tensor(inputs[0]).scalar()
         branches = [attributes["then_branch"], attributes["else_branch"]]
@@ -267,7 +260,7 @@ class _Reader:
         tensors = sorted((first_tensor(v) for v in pair), key=lambda t: -t.size)
         return self.trace.select(tensors, tensors[0].shape)
 
-    def _loop(self, inputs: list[Value | None], attributes: Mapping[str, Any], scope: _Scope) -> Any:
+    def _loop(self, inputs: _Operands, attributes: Mapping[str, Any], scope: _Scope) -> Any:
         """The body once, its arithmetic counted as often as it runs where that is known."""
         body = attributes["body"]
         state = [v if v is not None else Tensor(()) for v in inputs[2:]]
@@ -277,7 +270,7 @@ class _Reader:
         results = self._repeated(trips, body, [*start, *state], scope)[1:]
         return results[: len(state)] + [self._stacked(v, trips, 0) for v in results[len(state) :]]
 
-    def _scan(self, inputs: list[Value | None], attributes: Mapping[str, Any], scope: _Scope) -> Any:
+    def _scan(self, inputs: _Operands, attributes: Mapping[str, Any], scope: _Scope) -> Any:
         """The body once over a slice of each scanned input, counted for every slice."""
         body = attributes["body"]
         scanned = int(attributes["num_scan_inputs"])
@@ -286,8 +279,8 @@ class _Reader:
         axes = attributes.get("scan_input_axes", [0] * scanned)
         slices = []
         trips = 1
-        for tensor, axis in zip(tensors[split:], axes, strict=True):
-            axis %= len(tensor.shape)
+        for tensor, place in zip(tensors[split:], axes, strict=True):
+            axis = axis_of(place, len(tensor.shape))
             trips = max(tensor.shape[axis], 1)
             shape = tensor.shape[:axis] + tensor.shape[axis + 1 :]
             slices.append(self.trace.part(tensor, shape))
@@ -316,9 +309,9 @@ class _Reader:
 def tensor_of(proto: Any, name: str) -> Tensor:
     """A ``TensorProto`` as a constant; numbers are decoded only where shapes may depend on them."""
     shape = tuple(proto.dims)
-    size = int(np.prod(shape, dtype=np.float64)) if shape else 1
-    floating = proto.data_type in _onnx_fold.FLOATING
-    trained = floating or proto.data_type in _onnx_fold.QUANTISED
+    size = math.prod(shape)
+    floating = proto.data_type in fold.FLOATING
+    trained = floating or proto.data_type in fold.QUANTISED
     counted = trained and (size > 1 or len(shape) > 1)
     return Tensor(
         shape,
@@ -331,7 +324,10 @@ def tensor_of(proto: Any, name: str) -> Tensor:
 def _numbers(proto: Any, size: int, floating: bool) -> Any:
     if proto.data_location == 1 or size > (4 if floating else SMALL):
         return None
-    from onnx import numpy_helper  # noqa: PLC0415
+    plain = _PLAIN.get(proto.data_type)
+    if plain is not None and len(proto.raw_data) == size * int(plain[-1]):
+        return np.frombuffer(proto.raw_data, plain).reshape(tuple(proto.dims))
+    from onnx import numpy_helper
 
     try:
         return np.array(numpy_helper.to_array(proto))
@@ -348,36 +344,26 @@ def attribute_of(attribute: Any, outer: Mapping[str, Any]) -> Any:
     """One attribute; inside a function it may refer to an attribute of the call."""
     if attribute.ref_attr_name:
         return outer.get(attribute.ref_attr_name)
-    kind = attribute.type
-    if kind == 2:
-        return attribute.i
-    if kind == 7:
-        return list(attribute.ints)
-    if kind == 1:
-        return attribute.f
-    if kind == 3:
-        return attribute.s.decode("utf-8", "replace")
-    if kind == 4:
-        return _constant_attribute(attribute.t)
-    if kind == 5:
-        return attribute.g
-    if kind == 6:
-        return list(attribute.floats)
-    if kind == 8:
-        return [s.decode("utf-8", "replace") for s in attribute.strings]
-    if kind == 11:
-        return attribute.sparse_tensor
-    return None
+    decode = _ATTRIBUTES.get(attribute.type)
+    return decode(attribute) if decode is not None else None
 
 
-def _constant_attribute(proto: Any) -> Any:
-    return tensor_of(proto, proto.name)
+def _text(data: Any) -> str:
+    return data.decode("utf-8", "replace") if isinstance(data, bytes) else str(data)
 
 
-def _dim(dim: Any) -> int | str | None:
-    if dim.dim_param:
-        return str(dim.dim_param)
-    return int(dim.dim_value) if dim.dim_value > 0 else None
+#: ``AttributeProto.type`` -> how to take the value out.
+_ATTRIBUTES: dict[int, Callable[[Any], Any]] = {
+    1: lambda a: a.f,
+    2: lambda a: a.i,
+    3: lambda a: _text(a.s),
+    4: lambda a: tensor_of(a.t, a.t.name),
+    5: lambda a: a.g,
+    6: lambda a: list(a.floats),
+    7: lambda a: list(a.ints),
+    8: lambda a: [_text(s) for s in a.strings],
+    11: lambda a: a.sparse_tensor,
+}
 
 
 def _spell(dims: list[Any]) -> str:

@@ -1,6 +1,6 @@
 """Record what a ``torch.nn.Module`` computes as plain data, by ``torch.export``.
 
-The recording needs torch; turning it into a graph (:mod:`archcast.encoders._torch_lower`) does not.
+The recording needs torch; turning it into a graph (:mod:`archcast.encoders._torch.lower`) does not.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def capture(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None = 
     Returns:
         The recording.
     """
-    import torch  # noqa: PLC0415  (an extra, loaded where used)
+    import torch
 
     training = module.training
     module.eval()
@@ -152,7 +152,7 @@ def _record_call(node: Any, owner: Any, recording: Recording, renamed: dict[str,
 
 
 def _plain(value: Any, renamed: dict[str, Any]) -> Any:
-    import torch  # noqa: PLC0415
+    import torch
 
     if isinstance(value, torch.fx.Node):
         return renamed.get(value.name, Ref(value.name))

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from archcast.encoders._torch_capture import Recording, Ref, Shape, Step
-from archcast.encoders._trace import Tensor, Tracer
+from archcast.encoders._torch.capture import Recording, Ref, Shape, Step
+from archcast.encoders._trace import Tensor, Tracer, triple
+from archcast.encoders.errors import UnreadableModelError
 
 #: ATen operator -> operator of the vocabulary, for those that keep the shape.
 _UNARY = {
@@ -53,7 +54,8 @@ _POWER = {"square": 2.0, "rsqrt": -0.5, "reciprocal": -1.0}
 _VIEWS = frozenset(
     ("view", "reshape", "reshape_as", "view_as", "flatten", "permute", "transpose", "t", "numpy_T",
      "contiguous", "unsqueeze", "squeeze", "alias", "clone", "detach", "dropout", "dropout2d",
-     "feature_dropout", "alpha_dropout", "native_dropout", "to", "type_as", "_to_copy", "lift_fresh_copy",
+     "feature_dropout", "alpha_dropout", "native_dropout", "to", "type_as", "_to_copy",
+     "lift_fresh_copy",
      "movedim", "moveaxis", "swapaxes", "swapdims", "unflatten", "pixel_shuffle", "pixel_unshuffle",
      "channel_shuffle", "flip", "roll", "_unsafe_view", "float", "half", "double", "adjoint",
      "constant_pad_nd", "pad", "reflection_pad1d", "reflection_pad2d", "replication_pad2d",
@@ -143,9 +145,20 @@ class _Call:
             return Tensor((), data=np.array(value), floating=isinstance(value, float))
         return None
 
+    def need(self, index: int, name: str = "") -> Tensor:
+        """An argument that must be a tensor.
+
+        Raises:
+            UnreadableModelError: it is something else.
+        """
+        found = self.tensor(index, name)
+        if found is None:
+            raise UnreadableModelError(f"operator {self.op} lacks its operand {index + 1}")
+        return found
+
     def x(self) -> Tensor:
         """The first argument, which every rule needs."""
-        return self.tensor(0) or Tensor(())
+        return self.need(0)
 
     def tensors(self) -> list[Tensor]:
         """Every tensor among the arguments, lists of them opened."""
@@ -166,7 +179,7 @@ class _Call:
 
 
 def lower(recording: Recording) -> Tracer:
-    """The trace of a recording; see :func:`archcast.encoders._torch_capture.capture`."""
+    """The trace of a recording; see :func:`archcast.encoders._torch.capture.capture`."""
     lowering = _Lowering()
     for name, shape in recording.inputs.items():
         lowering.values[name] = lowering.trace.input(shape.dims, shape.floating)
@@ -214,20 +227,15 @@ def _dispatch(call: _Call) -> Any:
     if all(t.constant for t in operands):
         return _constants(call, operands)
     rule = _RULES.get(call.op)
-    if rule is not None:
-        return rule(call)
-    if call.op in _UNARY:
-        op = _UNARY[call.op]
-        return call.trace.unary(op, call.x(), value=_POWER.get(call.op, 0.0))
-    if call.op in _VIEWS:
-        return _resized(call)
-    if call.op in _PARTS:
-        return call.trace.part(call.x(), call.shape)
-    if call.op in _BINARY:
-        return _binary(call)
-    if call.op in _REDUCE:
-        return _reduced(call)
-    return _unknown(call, operands)
+    return rule(call) if rule is not None else _unknown(call, operands)
+
+
+def _unary(call: _Call) -> Tensor:
+    return call.trace.unary(_UNARY[call.op], call.x(), value=_POWER.get(call.op, 0.0))
+
+
+def _part(call: _Call) -> Tensor:
+    return call.trace.part(call.x(), call.shape)
 
 
 def _constants(call: _Call, operands: list[Tensor]) -> Any:
@@ -282,8 +290,7 @@ def _reduced(call: _Call) -> Any:
 
 
 def _conv(call: _Call) -> Tensor:
-    weight, bias = call.tensor(1), call.tensor(2, "bias")
-    assert weight is not None
+    weight, bias = call.need(1), call.tensor(2, "bias")
     rank = len(weight.shape) - 2
     transposed = call.op.startswith("conv_transpose")
     if call.op in ("convolution", "_convolution"):
@@ -300,8 +307,7 @@ def _conv(call: _Call) -> Tensor:
 
 
 def _linear(call: _Call) -> Tensor:
-    weight, bias = call.tensor(1, "weight"), call.tensor(2, "bias")
-    assert weight is not None
+    weight, bias = call.need(1, "weight"), call.tensor(2, "bias")
     if not weight.constant:
         return call.trace.matmul(call.x(), weight, call.shape)
     leave, enter = weight.shape if len(weight.shape) == 2 else (1, weight.shape[0])
@@ -309,15 +315,12 @@ def _linear(call: _Call) -> Tensor:
 
 
 def _addmm(call: _Call) -> Tensor:
-    bias, x, weight = call.tensor(0), call.tensor(1), call.tensor(2)
-    assert bias is not None and x is not None and weight is not None
-    product = call.trace.matmul(x, weight, call.shape)
-    return call.trace.binary("add", product, bias, call.shape)
+    product = call.trace.matmul(call.need(1), call.need(2), call.shape)
+    return call.trace.binary("add", product, call.x(), call.shape)
 
 
 def _matmul(call: _Call) -> Tensor:
-    other = call.tensor(1, "mat2") or call.tensor(1, "other")
-    assert other is not None
+    other = call.tensor(1, "mat2") or call.need(1, "other")
     return call.trace.matmul(call.x(), other, call.shape)
 
 
@@ -326,10 +329,8 @@ def _einsum(call: _Call) -> Tensor:
 
 
 def _attention(call: _Call) -> Tensor:
-    q, k, v = call.tensor(0), call.tensor(1), call.tensor(2)
-    assert q is not None and k is not None and v is not None
     mask = call.tensor(3, "attn_mask")
-    return call.trace.attention(q, k, v, mask, call.shape)
+    return call.trace.attention(call.need(0), call.need(1), call.need(2), mask, call.shape)
 
 
 def _batch_norm(call: _Call) -> Tensor:
@@ -423,9 +424,7 @@ def _cat(call: _Call) -> Tensor:
 
 
 def _embedding(call: _Call) -> Tensor:
-    table, ids = call.tensor(0), call.tensor(1)
-    assert table is not None and ids is not None
-    return call.trace.embedding(table, ids, call.shape)
+    return call.trace.embedding(call.need(0), call.need(1), call.shape)
 
 
 def _index(call: _Call) -> Tensor:
@@ -455,16 +454,12 @@ def _where(call: _Call) -> Tensor:
 
 
 def _addcmul(call: _Call) -> Tensor:
-    x, a, b = call.x(), call.tensor(1), call.tensor(2)
-    assert a is not None and b is not None
-    product = call.trace.binary("mul", a, b, call.shape)
-    return call.trace.binary("add", x, product, call.shape)
+    product = call.trace.binary("mul", call.need(1), call.need(2), call.shape)
+    return call.trace.binary("add", call.x(), product, call.shape)
 
 
 def _lerp(call: _Call) -> Tensor:
-    a, b = call.x(), call.tensor(1)
-    assert b is not None
-    return call.trace.binary("add", a, b, call.shape)
+    return call.trace.binary("add", call.x(), call.need(1), call.shape)
 
 
 def _resize(call: _Call) -> Tensor:
@@ -477,8 +472,6 @@ def _resize(call: _Call) -> Tensor:
 
 
 def _spatial(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    from archcast.encoders._trace import triple  # noqa: PLC0415
-
     return triple(shape[2:])
 
 
@@ -493,7 +486,7 @@ def _glu(call: _Call) -> Tensor:
 
 def _recurrent(call: _Call) -> list[Tensor]:
     op = call.op.split("_")[0]
-    weights = [t for item in call.get(2 if op == "lstm" else 2) if (t := call.lookup(item))]
+    weights = [t for item in call.get(2) if (t := call.lookup(item))]
     shapes = [s.dims if s is not None else () for s in call.step.result]
     x = call.x()
     batch_first = bool(call.step.args[-1]) if isinstance(call.step.args[-1], bool) else False
@@ -510,6 +503,11 @@ def _nothing(call: _Call) -> None:
 
 
 _RULES: dict[str, Callable[[_Call], Any]] = {
+    **dict.fromkeys(_UNARY, _unary),
+    **dict.fromkeys(_VIEWS, _resized),
+    **dict.fromkeys(_PARTS, _part),
+    **dict.fromkeys(_BINARY, _binary),
+    **dict.fromkeys(_REDUCE, _reduced),
     **dict.fromkeys(
         ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
          "convolution", "_convolution"), _conv),
@@ -517,7 +515,8 @@ _RULES: dict[str, Callable[[_Call], Any]] = {
     **dict.fromkeys(("addmm", "baddbmm"), _addmm),
     **dict.fromkeys(("batch_norm", "_native_batch_norm_legit_no_training", "native_batch_norm",
                      "cudnn_batch_norm"), _batch_norm),
-    **dict.fromkeys(("layer_norm", "native_layer_norm", "rms_norm", "_fused_rms_norm"), _layer_norm),
+    **dict.fromkeys(("layer_norm", "native_layer_norm", "rms_norm", "_fused_rms_norm"),
+                    _layer_norm),
     **dict.fromkeys(("group_norm", "instance_norm"), _group_norm),
     **dict.fromkeys(("clamp", "clip", "clamp_min", "clamp_max"), _clamp),
     **dict.fromkeys(("avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool2d",

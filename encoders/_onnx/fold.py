@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -82,12 +83,12 @@ def _expand(_: Attributes, x: Array, shape: Array) -> Array | None:
 
 
 def _filled(attributes: Attributes, shape: Array) -> Array | None:
-    if np.prod(shape, dtype=float) > SMALL:
-        return None
-    value = attributes.get("value")
-    filler = getattr(value, "data", None)
+    dims = shape.tolist()
+    filler = getattr(attributes.get("value"), "data", None)
     filler = np.zeros(1, np.float32) if filler is None else filler
-    return np.full(tuple(int(d) for d in shape), filler.reshape(-1)[0], filler.dtype)
+    if math.prod(dims) > (4 if filler.dtype.kind == "f" else SMALL):
+        return None
+    return np.full(dims, filler.reshape(-1)[0], filler.dtype)
 
 
 def _range(_: Attributes, start: Array, limit: Array, delta: Array) -> Array | None:
@@ -98,8 +99,8 @@ def _range(_: Attributes, start: Array, limit: Array, delta: Array) -> Array | N
 def _reduced(function: Callable[..., Array]) -> Callable[..., Array]:
     def rule(attributes: Attributes, x: Array, axes: Array | None = None) -> Array:
         chosen = axes_of(attributes, axes)
-        keep = bool(attributes.get("keepdims", 1))
-        return np.asarray(function(x, axis=None if chosen is None else tuple(chosen), keepdims=keep))
+        over = None if chosen is None else tuple(chosen)
+        return np.asarray(function(x, axis=over, keepdims=bool(attributes.get("keepdims", 1))))
 
     return rule
 

@@ -1,0 +1,1 @@
+"""Reading ONNX: skim the file, run its shapes, trace its operators."""

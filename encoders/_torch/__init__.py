@@ -1,0 +1,1 @@
+"""Reading torch modules: record by ``torch.export``, then trace the ATen operators."""
