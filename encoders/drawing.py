@@ -112,29 +112,32 @@ def describe(graph: ComputeGraph) -> list[tuple[str, str]]:
         (N,) name and particulars, as in ``("conv", "7x7 /2 3→64 @ 112x112")``: window,
         stride, channels, positions leaving.
     """
-    columns = (graph.kernel, graph.stride, graph.dilation, graph.groups, graph.heads)
+    columns = (graph.kernel, graph.stride, graph.dilation, graph.channels_in)
+    columns += (graph.channels_out, graph.extent, graph.groups, graph.heads)
     rows = zip(*(column.tolist() for column in columns), strict=True)
-    sizes = (graph.channels_in, graph.channels_out, graph.extent)
-    ends = zip(*(column.tolist() for column in sizes), strict=True)
     return [
-        (name, " ".join(part for part in (*_window(*row), *_flow(*end)) if part))
-        for name, row, end in zip(graph.ops, rows, ends, strict=True)
+        (name, " ".join(part for part in _particulars(*row) if part))
+        for name, row in zip(graph.ops, rows, strict=True)
     ]
 
 
-def _window(
-    kernel: list[int], stride: list[int], dilation: list[int], groups: int, heads: int
+def _particulars(
+    kernel: list[int],
+    stride: list[int],
+    dilation: list[int],
+    channels_in: int,
+    channels_out: int,
+    extent: list[int],
+    groups: int,
+    heads: int,
 ) -> Iterator[str]:
     yield _times(kernel)
     yield f"/{_step(stride)}" if max(stride) > 1 else ""
     yield f"dilation {_step(dilation)}" if max(dilation) > 1 else ""
-    yield f"groups {groups}" if groups > 1 else ""
-    yield f"heads {heads}" if heads > 1 else ""
-
-
-def _flow(channels_in: int, channels_out: int, extent: list[int]) -> Iterator[str]:
     channels = f"{channels_in}→{channels_out}" if channels_in != channels_out else channels_out
     yield f"{channels} @ {_times(extent)}" if _times(extent) else f"{channels}"
+    yield f"groups {groups}" if groups > 1 else ""
+    yield f"heads {heads}" if heads > 1 else ""
 
 
 def _step(sizes: list[int]) -> str:

@@ -53,7 +53,7 @@ def test_every_group_has_its_own_colour() -> None:
 
 def test_describe_names_window_stride_groups_channels_and_extent(graph: ComputeGraph) -> None:
     texts = dict(describe(graph))
-    assert texts["conv"].replace("\N{MULTIPLICATION SIGN}", "x") == "7x7 /2 groups 4 3→64 @ 16x16"
+    assert texts["conv"].replace("\N{MULTIPLICATION SIGN}", "x") == "7x7 /2 3→64 @ 16x16 groups 4"
     assert texts["input"].replace("\N{MULTIPLICATION SIGN}", "x") == "3 @ 32x32"
 
 
