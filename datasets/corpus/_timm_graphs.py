@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tqdm import tqdm
 
@@ -19,6 +19,8 @@ from archcast.encoders._files import write_atomically
 from archcast.encoders.errors import ArchcastError, MissingExtraError, UnreadableModelError
 from archcast.encoders.graph import ComputeGraph
 
+#: Parts of the encoders that no torch module's graph depends on.
+_NO_READERS: Final = {"_onnx", "spaces", "tabular", "_layout.py", "drawing.py", "summary.py"}
 #: Architecture and image size.
 Key = tuple[str, int]
 
@@ -97,9 +99,11 @@ class TimmGraphs:
 @cache
 def _reader_fingerprint() -> str:
     """Eight digits that change with the code of the readers, not with its comments or layout."""
+    folder = Path(encoders.__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(Path(encoders.__file__).parent.glob("*.py")):
-        digest.update(ast.dump(ast.parse(path.read_text("utf-8"))).encode())
+    for path in sorted(folder.rglob("*.py")):
+        if not _NO_READERS & set(path.relative_to(folder).parts):
+            digest.update(ast.dump(ast.parse(path.read_text("utf-8"))).encode())
     return digest.hexdigest()[:8]
 
 
