@@ -12,6 +12,7 @@ import archcast
 from archcast import encoders
 from archcast.cli._inputs import Shapes, parse_recipe, parse_shapes
 from archcast.cli._report import Failures
+from archcast.encoders.errors import StorageError
 
 if TYPE_CHECKING:
     from archcast import Forecast
@@ -132,7 +133,10 @@ def source(name: str) -> str | Path:
 def _read(name: str, query: Query, failures: Failures) -> _Read | dict[str, str]:
     start = time.perf_counter()
     try:
-        graph = encoders.read(source(name), input_shape=query.input_shape)
+        found = source(name)
+        if isinstance(found, Path) and found.is_dir():  # full ones were expanded before
+            raise StorageError(f"{name}: no .onnx file in this folder")
+        graph = encoders.read(found, input_shape=query.input_shape)
     except Exception as error:  # told in one line; the other files still get their answers
         return failures.add(name, error)
     return _Read(name, graph, time.perf_counter() - start)

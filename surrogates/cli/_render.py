@@ -68,7 +68,7 @@ def write_plain_row(columns: Sequence[Column], row: Row) -> None:
 
 def write_json(document: Mapping[str, Any]) -> None:
     """Write one JSON object on one line, at once. NaN and infinity become null."""
-    text = json.dumps(_finite(document), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_finite(document), allow_nan=False)
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 

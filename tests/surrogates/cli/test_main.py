@@ -130,6 +130,23 @@ def test_mistakes_get_one_line_that_helps(
     assert "value" not in out.replace("value\tunit", "")
 
 
+def test_a_folder_without_models_says_so(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    code, _, err = run(capsys, "predict", str(tmp_path))
+    assert code == 2
+    assert err == [f"archcast: {tmp_path}: no .onnx file in this folder"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are text there")
+def test_a_name_that_is_no_text_does_not_break_the_output(models: Path) -> None:
+    odd = os.fsencode(models) + b"/odd\xff.onnx"
+    shutil.copy(os.fsencode(models / "squeezenet.onnx"), odd)
+    for options in ([], ["--json"]):
+        running = process("predict", os.fsdecode(odd), *options)
+        out, err = running.communicate(timeout=30)
+        assert (running.returncode, err) == (0, "")
+        assert "odd\\udcff.onnx" in out
+
+
 def test_called_bare_it_shows_its_help(capsys: pytest.CaptureFixture) -> None:
     code, out, err = run(capsys)
     assert (code, err) == (2, [])
