@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -108,9 +109,9 @@ def _reader_fingerprint() -> str:
 
 
 def _export(name: str, size: int) -> ComputeGraph:
+    timm = _timm()
     import torch
 
-    timm = _timm()
     with torch.device("meta"):
         try:
             model = timm.create_model(name, img_size=size)
@@ -124,16 +125,18 @@ def _export(name: str, size: int) -> ComputeGraph:
 
 @cache
 def _timm() -> Any:
-    """Timm, whose torchvision wants two operators declared that CPU builds of it lack."""
+    """The timm package, made importable where torchvision's own operators do not load."""
     try:
         import torch
     except ImportError as error:
         raise MissingExtraError(
             "timm's graphs need torch: pip install 'archcast[torch]'"
         ) from error
-    for name in ("nms", "qnms"):
-        if not hasattr(torch.ops.torchvision, name):
-            _library().define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    if not _torchvision_operators(torch):
+        # Importing torchvision gives these two a form for meta tensors, so they must exist.
+        for name in ("nms", "qnms"):
+            signature = f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+            _declared(torch).define(signature)
     try:
         import timm
     except ImportError as error:
@@ -141,8 +144,22 @@ def _timm() -> Any:
     return timm
 
 
-@cache
-def _library() -> Any:
-    import torch
+def _torchvision_operators(torch: Any) -> bool:
+    """Whether torchvision's operators exist, or its compiled part can be loaded to make them."""
+    if hasattr(torch.ops.torchvision, "nms"):
+        return True
+    spec = find_spec("torchvision")
+    folder = Path(spec.origin).parent if spec is not None and spec.origin else Path()
+    for library in folder.glob("_C.*") if spec is not None else ():
+        try:
+            torch.ops.load_library(str(library))
+        except OSError:  # built for another torch: a CUDA build beside a CPU one, usually
+            continue
+        return True
+    return False
 
+
+@cache
+def _declared(torch: Any) -> Any:
+    """Declarations live as long as this object."""
     return torch.library.Library("torchvision", "FRAGMENT")

@@ -47,8 +47,16 @@ def _number(dtype: np.dtype[Any], data: bytes) -> float | int:
     return np.frombuffer(data, dtype, 1)[0].item()
 
 
+def _latin1(text: str, encoding: str) -> bytes:
+    """How old protocols write bytes."""
+    if encoding != "latin1":
+        raise UnreadableModelError(f"the pickle asks for the encoding {encoding!r}")
+    return text.encode("latin1")
+
+
 #: The only names a pickle may call, and what is called in their place.
 _ALLOWED: Final[dict[tuple[str, str], Callable[..., Any]]] = {
+    ("_codecs", "encode"): _latin1,
     ("numpy", "dtype"): _numeric_dtype,
     ("numpy.core.multiarray", "scalar"): _number,
     ("numpy._core.multiarray", "scalar"): _number,

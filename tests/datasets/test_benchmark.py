@@ -1,0 +1,82 @@
+"""The table itself, on a toy, and what holds for every benchmark."""
+
+import numpy as np
+import pytest
+
+from archcast import datasets
+from archcast.datasets import Benchmark
+from archcast.datasets._registry import registry
+from archcast.encoders.errors import InvalidSpecError, UnknownDatasetError, UnknownTaskError
+
+NAMES = ["nasbench101", "nasbench201", "timm_zoo"]
+
+
+@pytest.fixture
+def toy():
+    seeds = np.array([[1.0, 3.0, np.nan], [5.0, np.nan, np.nan], [np.nan] * 3])
+    return Benchmark(
+        "nasbench201",
+        ["a", "b", "c"],
+        {"t/acc": lambda: np.array([2.0, 5.0, np.nan]), "t/other": lambda: np.arange(3.0)},
+        lambda rows: [f"graph {row}" for row in rows],  # pyright: ignore[reportArgumentType]
+        key=str.lower,
+        recipes={"t/acc": {"epochs": 3}},
+        seeds={"t/acc": lambda: seeds},
+    )
+
+
+def test_labels_are_aligned_and_cannot_be_changed(toy):
+    assert toy.tasks == ("t/acc", "t/other")
+    labels = toy.labels("t/acc")
+    np.testing.assert_array_equal(labels, [2, 5, np.nan])
+    with pytest.raises(ValueError, match="read-only"):
+        labels[0] = 0
+
+
+def test_query_one_and_many(toy):
+    assert toy.query("b", "t/acc") == 5
+    assert isinstance(toy.query("b", "t/acc"), float)
+    np.testing.assert_array_equal(toy.query(["C", "a", "A"], "t/acc"), [np.nan, 2, 2])
+    with pytest.raises(InvalidSpecError, match="no measurement of 'z'"):
+        toy.query("z", "t/acc")
+
+
+def test_seeds_and_their_spread(toy):
+    assert toy.seeds("t/acc").shape == (3, 3)
+    np.testing.assert_allclose(toy.label_std("t/acc"), [2**0.5, np.nan, np.nan])
+    assert toy.seeds("t/other").shape == (3, 0)
+    assert np.isnan(toy.label_std("t/other")).all()
+
+
+def test_recipe_graphs_and_table(toy):
+    assert toy.recipe("t/acc") == {"epochs": 3}
+    assert toy.recipe("t/other") == {}
+    assert toy.graphs([2, 0]) == ["graph 2", "graph 0"]
+    assert len(toy.graphs()) == len(toy) == 3
+    frame = toy.to_pandas()
+    assert list(frame.columns) == ["spec", "t/acc", "t/other"]
+    assert frame["t/other"].tolist() == [0, 1, 2]
+
+
+def test_unknown_task_has_close_names(toy):
+    for method in (toy.labels, toy.seeds, toy.label_std, toy.recipe):
+        with pytest.raises(UnknownTaskError, match="did you mean t/acc"):
+            method("t/ac")
+
+
+def test_unknown_benchmark_has_close_names():
+    for function in (datasets.info, datasets.load):
+        with pytest.raises(UnknownDatasetError, match="did you mean nasbench201"):
+            function("nasbench_201")
+
+
+def test_every_benchmark_has_a_card():
+    assert datasets.list_benchmarks() == NAMES
+    for name in NAMES:
+        card = datasets.info(name)
+        assert card.name == name
+        assert card.licence
+        assert card.citation
+        assert card.traps
+        assert set(card.files) <= set(registry())
+    assert {f for name in NAMES for f in datasets.info(name).files} == set(registry())
