@@ -2,8 +2,8 @@
 
 The passes, in their order: what leads nowhere goes; decomposed operators are recognised
 (:mod:`archcast.encoders._fuse`); scalars and slices are passed through; affine maps merge into
-the operator before them; nested sums and concatenations become one; equal weightless operators
-on equal operands become one; what remains is numbered.
+the linear operator before them; nested sums and concatenations become one; equal weightless
+operators on equal operands become one; what remains is numbered.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def simplify(trace: Tracer, *, source: str, name: str = "", strict: bool = True)
     live = _alive(trace)
     _fuse.fuse(nodes, live)
     live = _alive(trace)
-    passed = _pass_through(trace, live)
-    _flatten(trace, passed)
+    _pass_through(trace, live)
+    _flatten(trace)
     graph = _number(trace, _alive(trace), source, name)
     if strict and not any(node_op in COMPUTE for node_op in graph.ops):
         raise NotANetworkError(_no_compute(nodes))
@@ -85,12 +85,8 @@ def _absorb(target: Node, node: Node) -> None:
         target.sources = tuple(dict(target.sources + node.sources).items())
 
 
-def _pass_through(trace: Tracer, live: list[int]) -> list[int]:
-    """Remove slices, scalars and merged affines; operands become unique.
-
-    Returns:
-        (nodes,) for every node the node that stands for it now.
-    """
+def _pass_through(trace: Tracer, live: list[int]) -> None:
+    """Remove slices, scalars and merged affines; operands become unique."""
     nodes = trace.nodes
     stand = list(range(len(nodes)))
     alive = set(live)
@@ -108,7 +104,6 @@ def _pass_through(trace: Tracer, live: list[int]) -> list[int]:
             _absorb(before, node)
     trace.outputs = list(dict.fromkeys(stand[i] for i in trace.outputs))
     _drop_final_softmax(trace)
-    return stand
 
 
 def _drop_final_softmax(trace: Tracer) -> None:
@@ -123,7 +118,7 @@ def _drop_final_softmax(trace: Tracer) -> None:
     trace.outputs = list(dict.fromkeys(logits(i) for i in trace.outputs))
 
 
-def _flatten(trace: Tracer, stand: list[int]) -> None:
+def _flatten(trace: Tracer) -> None:
     """Merge nested joins and equal weightless operators, until nothing changes."""
     changed = True
     while changed:

@@ -247,11 +247,21 @@ def _sequence_length(call: Call) -> Tensor:
 
 
 def _split_to_sequence(call: Call) -> list[Any]:
-    x = call.x()
+    """Without sizes one item a position; a scalar is the size of every item but the last."""
+    x, given = call.x(), call.maybe(1)
     axis = axis_of(call.get("axis", 0), len(x.shape))
-    keep = call.get("keepdims", 1) or call.maybe(1) is not None
-    size = (*x.shape[:axis], *((1,) if keep else ()), *x.shape[axis + 1 :])
-    return [[call.trace.part(x, size) for _ in range(min(x.shape[axis], SMALL))]]
+    length = x.shape[axis]
+    if given is None or given.data is None:
+        sizes = [1] * min(length, SMALL)
+    elif given.shape:
+        sizes = [int(size) for size in given.data.reshape(-1)]
+    else:
+        step = max(int(given.data.reshape(-1)[0]), 1)
+        sizes = [min(step, length - start) for start in range(0, min(length, SMALL * step), step)]
+    keep = given is not None or bool(call.get("keepdims", 1))
+    ends = x.shape[:axis], x.shape[axis + 1 :]
+    shapes = [(*ends[0], *((size,) if keep else ()), *ends[1]) for size in sizes]
+    return [[call.trace.part(x, shape) for shape in shapes]]
 
 
 _UNCHANGED = (

@@ -498,6 +498,11 @@ def _recurrent(call: _Call) -> list[Tensor]:
     return [result, *(call.trace.part(result, s) for s in shapes[1:])]
 
 
+def _factory(call: _Call) -> Tensor:
+    """Tensors made like another one do not depend on its numbers."""
+    return _constants(call, [])
+
+
 def _nothing(call: _Call) -> None:
     return None
 
@@ -534,6 +539,8 @@ _RULES: dict[str, Callable[[_Call], Any]] = {
     **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), _recurrent),
     **dict.fromkeys(("_assert_tensor_metadata", "_assert_async", "_assert_scalar", "sym_size",
                      "_log_api_usage_once"), _nothing),
+    **dict.fromkeys(("new_zeros", "new_ones", "new_full", "new_empty", "zeros_like", "ones_like",
+                     "full_like", "empty_like", "rand_like", "randn_like"), _factory),
     "linear": _linear,
     "einsum": _einsum,
     "scaled_dot_product_attention": _attention,
