@@ -30,8 +30,7 @@ def main() -> None:
     parser.add_argument("--graphs", type=int, default=8000, help="graphs a space")
     options = parser.parse_args()
     lines = ["| what | graphs/s | mean operators | one at a time |", "|---|---|---|---|"]
-    for name in sorted(SPACES):
-        lines.append(space_row(name, options.graphs))
+    lines += [space_row(name, options.graphs) for name in sorted(SPACES)]
     lines += ["", *cells(), "", f"Python {platform.python_version()}, numpy {np.__version__}, "
               f"{platform.machine()}, one thread"]  # fmt: skip
     sys.stdout.write("\n".join(lines) + "\n")

@@ -81,14 +81,13 @@ def _from_folder(item: Entry, folder: Path) -> Path:
 
 def _download(item: Entry, base: str, progress: bool) -> bytes:
     import pooch
-    from requests import RequestException
 
     url = f"{base.rstrip('/')}/{item.path}"
     buffer = BytesIO()
     try:
         # The files are a few megabytes, so memory holds one until its hash is known to be right.
         pooch.HTTPDownloader(progressbar=progress, timeout=60)(url, buffer, None)
-    except (RequestException, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:  # all of requests' own errors are OSErrors
         status = getattr(getattr(error, "response", None), "status_code", None)
         reason = type(error).__name__ if status is None else f"HTTP status {status}"
         raise DownloadError(
