@@ -273,7 +273,9 @@ def paths(union: Union) -> Iterator[Column]:
     weighted, active = mask[:, 0], mask[:, list(_SETS).index("activation")]
     runs = np.stack([weighted, active, union.are("pool"), union.are("pointwise")], 1)
     keep = 1.0 - np.stack([active, weighted, weighted, union.are(*_CONVOLUTION)], 1)
-    result = sweep(union, longest, runs.astype(np.float64), keep, np.concatenate([mask, field[:, None]], 1))
+    result = sweep(
+        union, longest, runs.astype(np.float64), keep, np.concatenate([mask, field[:, None]], 1)
+    )
     k = mask.shape[1]
     leave = union.is_op("output")
     closed = np.where(leave[:, None], result.longest, -np.inf).T

@@ -27,7 +27,9 @@ class Paths:
     log_count: FloatArray
 
 
-def sweep(union: Union, longest: FloatArray, runs: FloatArray, keep: FloatArray, walk: FloatArray) -> Paths:
+def sweep(
+    union: Union, longest: FloatArray, runs: FloatArray, keep: FloatArray, walk: FloatArray
+) -> Paths:
     """Compute path statistics by dynamic programming, level by level.
 
     Args:
@@ -57,7 +59,9 @@ def sweep(union: Union, longest: FloatArray, runs: FloatArray, keep: FloatArray,
         if len(edges) == high - low:
             merged = state[edges]
         else:
-            merged = _merge(state[edges], first[low:high] - first[low], degree[low:high], split_walk)
+            merged = _merge(
+                state[edges], first[low:high] - first[low], degree[low:high], split_walk
+            )
         if breaks[low:high].any():
             merged[:, split_runs:split_walk] *= keep[low:high]
         state[low:high] += merged

@@ -1,0 +1,118 @@
+"""``predict``: from anything that describes a network to a calibrated forecast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archcast._familiarity import familiarity
+from archcast._recipe import encode
+from archcast._shipped import predictor_for
+from archcast._tasks import Task, class_count, default_task, get_task, is_image_like, tasks
+from archcast.encoders import read
+from archcast.encoders.errors import UnknownTaskError
+from archcast.encoders.graph import ComputeGraph
+from archcast.encoders.tabular import tabular
+from archcast.forecast import Forecast
+from archcast.predictors import TabularPredictor
+
+
+def predict(
+    obj: Any,
+    task: str | Task | None = None,
+    recipe: Mapping[str, Any] | None = None,
+    input_shape: Any = None,
+) -> Any:
+    """Forecast what an architecture scores once it is trained.
+
+    Args:
+        obj: one network, or a list or tuple of them: graphs, or whatever
+            :func:`archcast.encoders.read` takes (ONNX files, torch modules, cell strings).
+        task: what to forecast; by default :func:`archcast.default_task` of each network.
+        recipe: how it is going to be trained, see :attr:`Task.recipe_fields`; what is not said
+            is taken to be as usual for networks like it.
+        input_shape: passed to :func:`archcast.encoders.read`.
+
+    Returns:
+        One :class:`Forecast`, or a list of them for a list.
+
+    Raises:
+        UnknownTaskError: no such task, or none named and the network has no default.
+        ArchcastError: the network cannot be read.
+    """
+    if isinstance(obj, (list, tuple)):
+        return forecast_all([read(item, input_shape) for item in obj], task, recipe)
+    return forecast_all([read(obj, input_shape)], task, recipe)[0]
+
+
+def forecast_all(
+    graphs: Sequence[ComputeGraph], task: str | Task | None, recipe: Mapping[str, Any] | None
+) -> list[Forecast]:
+    """Forecasts of n graphs; the features of all are computed at once."""
+    chosen = [get_task(task) if task is not None else _default(graph) for graph in graphs]
+    x = tabular(graphs).values
+    forecasts: dict[int, Forecast] = {}
+    for each in dict.fromkeys(chosen):
+        rows = [i for i, t in enumerate(chosen) if t is each]
+        forecasts.update(
+            zip(rows, _of_task([graphs[i] for i in rows], x[rows], each, recipe), strict=True)
+        )
+    return [forecasts[i] for i in range(len(graphs))]
+
+
+def _default(graph: ComputeGraph) -> Task:
+    task = default_task(graph)
+    if task is None:
+        shape = "x".join(map(str, graph.input_shape)) or "unknown"
+        raise UnknownTaskError(
+            f"no task fits a network with input {shape} by itself; name the one to forecast: "
+            + ", ".join(t.name for t in tasks())
+        )
+    return task
+
+
+def _of_task(
+    graphs: Sequence[ComputeGraph],
+    x: NDArray[np.float32],
+    task: Task,
+    recipe: Mapping[str, Any] | None,
+) -> Iterable[Forecast]:
+    predictor = predictor_for(task)
+    numbers, remarks = encode(task, recipe)
+    given = None if numbers is None else np.tile(numbers, (len(x), 1))
+    outcome = predictor.distribution(x, given)
+    values, stds = task.backward(outcome.centre), predictor.std(outcome)
+    ranks = _ranks(values, predictor, task)
+    for i, graph in enumerate(graphs):
+        near = float(outcome.near[i])
+        yield Forecast(
+            float(values[i]),
+            float(stds[i]),
+            familiarity(graph, x[i], near, int(outcome.neighbour[i]), predictor),
+            float(ranks[i]),
+            task,
+            graph,
+            (*_remarks(graph), *remarks),
+            float(outcome.centre[i]),
+            outcome.scale[i] * predictor.calibration_.residuals,
+        )
+
+
+def _ranks(
+    values: NDArray[np.float64], predictor: TabularPredictor, task: Task
+) -> NDArray[np.float64]:
+    """Share of the training architectures that each value beats."""
+    labels = predictor.labels_
+    share = np.interp(values, labels, np.linspace(0, 1, len(labels)))
+    return share if task.direction == "max" else 1 - share
+
+
+def _remarks(graph: ComputeGraph) -> tuple[str, ...]:
+    if not is_image_like(graph):
+        return ("does not look at pictures, so the number means little",)
+    if class_count(graph) is None:
+        return ("is no image classifier: the number is for a classifier of the same operators",)
+    return ()

@@ -1,0 +1,154 @@
+"""What the shipped predictors are trained on: benchmark rows as features and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archcast._recipe import COLUMNS, from_tag
+from archcast.encoders.graph import ComputeGraph
+from archcast.encoders.tabular import tabular
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Rows of one task; see :meth:`archcast.predictors.TabularPredictor.fit`.
+
+    Attributes:
+        x: (n, F) features.
+        y: (n,) labels in the task's unit.
+        names: (n,) architectures.
+        groups: (n,) families or classes, held out as a whole.
+        shift: (n,) populations, held out as a whole, too.
+        recipe: (n, R) how each row was trained.
+        target: (n,) rows that the task means; others help.
+    """
+
+    x: NDArray[np.float32]
+    y: FloatArray
+    names: tuple[str, ...]
+    groups: NDArray[Any]
+    shift: NDArray[Any]
+    recipe: FloatArray
+    target: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def take(self, rows: NDArray[Any]) -> TrainingSet:
+        """Some of the rows."""
+        arrays = {k: v[rows] for k, v in vars(self).items() if isinstance(v, np.ndarray)}
+        return replace(self, names=tuple(self.names[i] for i in rows.tolist()), **arrays)
+
+
+def imagenet() -> TrainingSet:
+    """All rows of the timm zoo whose graph can be built.
+
+    Groups are families by name, joined where two of them share a graph. The target is weights
+    without extra data, evaluated at the size they were trained at; the other rows tell what extra
+    data and larger test images add.
+    """
+    from archcast.datasets import load, timm_zoo
+    from archcast.datasets._timm_graphs import TimmGraphs
+
+    zoo = load("timm_zoo")
+    recipe = zoo.recipe("imagenet1k/top1")
+    architectures = timm_zoo.architectures()
+    keys = list(zip(architectures, recipe["image_size"].tolist(), strict=True))
+    failed = TimmGraphs().build(keys)
+    rows = np.array([i for i, key in enumerate(keys) if key not in failed])
+    graphs = zoo.graphs(rows)
+    return zoo_rows(
+        rows, [architectures[i] for i in rows], graphs, recipe, zoo.labels("imagenet1k/top1")
+    )
+
+
+def zoo_rows(
+    rows: NDArray[np.int64],
+    architectures: Sequence[str],
+    graphs: Sequence[ComputeGraph],
+    recipe: Any,
+    labels: FloatArray,
+) -> TrainingSet:
+    """Rows of the timm zoo with their graphs, as a training set."""
+    from archcast.datasets import timm_zoo
+
+    larger = recipe["image_size"][rows] > recipe["train_size"][rows]
+    known = np.array([from_tag(tag) for tag in recipe["tag"][rows]])
+    known[:, COLUMNS.index("larger_test_size")] = larger
+    families = [timm_zoo.family(name) for name in architectures]
+    return TrainingSet(
+        tabular(graphs).values,
+        labels[rows],
+        tuple(architectures),
+        np.array(join_families(families, [g.hash for g in graphs])),
+        np.zeros(len(rows)),
+        known,
+        (recipe["extra_data"][rows] == "") & ~larger,
+    )
+
+
+def join_families(families: Sequence[str], hashes: Sequence[str]) -> list[str]:
+    """Families, those that share a network counted as one.
+
+    DeiT and ViT share graphs, for example, and so are one family under the name of one of them.
+    """
+    leader: dict[str, str] = {}
+
+    def lead(name: str) -> str:
+        while leader.setdefault(name, name) != name:
+            name = leader[name]
+        return name
+
+    owner: dict[str, str] = {}
+    for family, digest in zip(families, hashes, strict=True):
+        first, second = sorted((lead(owner.setdefault(digest, family)), lead(family)))
+        leader[second] = first
+    return [lead(family) for family in families]
+
+
+@cache
+def _cells(benchmark: str) -> tuple[NDArray[np.float32], tuple[str, ...], NDArray[np.str_]]:
+    """Features, specifications and hashes of a cell space's rows."""
+    from archcast.datasets import load
+
+    data = load(benchmark)
+    graphs = data.graphs()
+    return tabular(graphs).values, tuple(data.specs), np.array([g.hash for g in graphs])
+
+
+def cells(task: str) -> TrainingSet:
+    """NAS-Bench-201's rows of a task; for CIFAR-10 those of NAS-Bench-101, too.
+
+    Groups are classes of equal networks, populations are the two spaces. NAS-Bench-101 has another
+    recipe and validation accuracies, which one recipe column accounts for.
+    """
+    from archcast.datasets import load
+
+    x, names, hashes = _cells("nasbench201")
+    parts = [(x, names, hashes, load("nasbench201").labels(task), 0)]
+    if task == "cifar10/test_accuracy":
+        x, names, hashes = _cells("nasbench101")
+        parts.append((x, names, hashes, load("nasbench101").labels("cifar10/val_accuracy"), 1))
+    space = np.repeat([p[4] for p in parts], [len(p[3]) for p in parts])
+    return TrainingSet(
+        np.concatenate([p[0] for p in parts]),
+        np.concatenate([p[3] for p in parts]),
+        tuple(name for p in parts for name in p[1]),
+        np.concatenate([p[2] for p in parts]),
+        space,
+        space[:, None].astype(np.float64),
+        space == 0,
+    )
+
+
+def source(task: str) -> Callable[[], TrainingSet]:
+    """The training set of a task, not yet loaded."""
+    return imagenet if task == "imagenet1k/top1" else lambda: cells(task)

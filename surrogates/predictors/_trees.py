@@ -1,0 +1,188 @@
+"""Forests of binary decision trees as flat arrays, scored by numpy alone.
+
+Training needs LightGBM or scikit-learn; scoring what they made needs neither, which keeps a
+forecast instant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Samples times trees scored at once; keeps the work arrays inside the cache.
+_BLOCK = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Forest:
+    """T trees over F columns.
+
+    A tree's nodes lie end to end, breadth first, the two children of a node side by side. A leaf
+    leads to itself, so that every sample may take the same number of steps.
+
+    Attributes:
+        roots: (T,) index of each tree's root.
+        column: (N,) column a node looks at.
+        threshold: (N,) samples at or below it go left; infinite at a leaf.
+        left: (N,) index of the left child; a leaf's own index.
+        value: (N,) what a leaf adds; 0 inside.
+        depth: steps that reach the deepest leaf.
+    """
+
+    roots: NDArray[np.int32]
+    column: NDArray[np.int16]
+    threshold: NDArray[np.float32]
+    left: NDArray[np.int32]
+    value: NDArray[np.float32]
+    depth: int
+
+    def __len__(self) -> int:
+        return len(self.roots)
+
+    def leaves(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Value of the leaf that every sample reaches in every tree.
+
+        Args:
+            x: (n, F) samples.
+
+        Returns:
+            (n, T) leaf values.
+        """
+        values = np.empty((len(x), len(self)), np.float32)
+        rows = max(_BLOCK // max(len(self), 1), 1)
+        for start in range(0, len(x), rows):
+            block = np.ascontiguousarray(x[start : start + rows], np.float32)
+            values[start : start + rows] = self.value[self._descend(block)]
+        return values
+
+    def _descend(self, x: NDArray[np.float32]) -> NDArray[np.intp]:
+        flat, base = x.ravel(), (np.arange(len(x)) * x.shape[1])[:, None]
+        node = np.broadcast_to(self.roots.astype(np.intp), (len(x), len(self)))
+        for _ in range(self.depth):
+            seen = flat.take(base + self.column.take(node))
+            node = self.left.take(node) + (seen > self.threshold.take(node))
+        return node
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The forest as named arrays, the inverse of :meth:`from_arrays`."""
+        table: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        return table | {"depth": np.array([self.depth], np.int32)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Forest:
+        """Rebuild a forest, and check that no damaged index can lead outside it.
+
+        Raises:
+            ValueError: an index points outside the arrays.
+            KeyError: an array is missing.
+        """
+        table: dict[str, Any] = {f.name: arrays[f.name] for f in fields(cls)}
+        table["depth"] = int(arrays["depth"][0])
+        forest = cls(**table)
+        size = len(forest.left)
+        inner = np.isfinite(forest.threshold)
+        bad = (forest.left < 0) | (forest.left + inner >= size) | (forest.column < 0)
+        if bad.any() or (forest.roots < 0).any() or (forest.roots >= size).any():
+            raise ValueError("a tree leads outside the forest")
+        return forest
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """One tree, node 0 its root; ``left`` and ``right`` are -1 at a leaf."""
+
+    column: NDArray[Any]
+    threshold: NDArray[Any]
+    left: NDArray[Any]
+    right: NDArray[Any]
+    value: NDArray[Any]
+
+
+def plant(trees: Iterable[Tree]) -> Forest:
+    """Lay trees out as a forest."""
+    parts: list[tuple[NDArray[Any], ...]] = []
+    roots, depth, size = [], 0, 0
+    for tree in trees:
+        order, child, steps = _breadth_first(tree)
+        leaf = tree.left[order] < 0
+        parts.append(
+            (
+                np.where(leaf, 0, tree.column[order]),
+                np.where(leaf, np.inf, _round_down(tree.threshold[order])),
+                child + size,
+                np.where(leaf, tree.value[order], 0.0),
+            )
+        )
+        roots.append(size)
+        size += len(order)
+        depth = max(depth, steps)
+    column, threshold, left, value = (np.concatenate(p) for p in zip(*parts, strict=True))
+    return Forest(
+        np.array(roots, np.int32),
+        column.astype(np.int16),
+        threshold.astype(np.float32),
+        left.astype(np.int32),
+        value.astype(np.float32),
+        depth,
+    )
+
+
+def _breadth_first(tree: Tree) -> tuple[NDArray[np.intp], NDArray[np.intp], int]:
+    """Old indices in the new order, new index of each node's left child, depth."""
+    order, level, child = [0], [0], []
+    left, right = tree.left.tolist(), tree.right.tolist()
+    for place, node in enumerate(order):  # grows while it is walked
+        if left[node] < 0:
+            child.append(place)
+            continue
+        child.append(len(order))
+        order += [left[node], right[node]]
+        level += [level[place] + 1] * 2
+    return np.array(order), np.array(child), level[-1]
+
+
+def _round_down(threshold: NDArray[Any]) -> NDArray[np.float32]:
+    """The largest float32 not above; decides every float32 sample as the double did."""
+    rounded = threshold.astype(np.float32)
+    return np.where(rounded > threshold, np.nextafter(rounded, np.float32(-np.inf)), rounded)
+
+
+def from_sklearn(estimators: Iterable[Any]) -> Forest:
+    """A forest from fitted scikit-learn regression trees."""
+    return plant(
+        Tree(
+            e.tree_.feature,
+            e.tree_.threshold,
+            e.tree_.children_left,
+            e.tree_.children_right,
+            e.tree_.value[:, 0, 0],
+        )
+        for e in estimators
+    )
+
+
+def from_lightgbm(booster: Any) -> Forest:
+    """A forest from a ``lightgbm.Booster`` without categorical columns."""
+    return plant(
+        _lightgbm_tree(info["tree_structure"]) for info in booster.dump_model()["tree_info"]
+    )
+
+
+def _lightgbm_tree(root: dict[str, Any]) -> Tree:
+    rows: list[tuple[float, ...]] = []
+    queue = [root]
+    for node in queue:
+        if "split_feature" in node:
+            children = (len(queue), len(queue) + 1)
+            queue += [node["left_child"], node["right_child"]]
+            rows.append((node["split_feature"], node["threshold"], *children, 0.0))
+        else:
+            rows.append((0, 0.0, -1, -1, node["leaf_value"]))
+    column, threshold, left, right, value = np.array(rows, np.float64).T
+    as_index = (a.astype(np.intp) for a in (column, left, right))
+    column, left, right = as_index
+    return Tree(column, threshold, left, right, value)

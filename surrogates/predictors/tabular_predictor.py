@@ -1,0 +1,337 @@
+"""The predictor that ships: boosted trees and kernel ridge regression on tabular features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from archcast import _transforms
+from archcast.encoders.graph import ComputeGraph
+from archcast.encoders.tabular import TabularFeatures, tabular
+from archcast.predictors._boosting import BoostedTrees, boost
+from archcast.predictors._calibration import Calibration, calibrate
+from archcast.predictors._cloud import Cloud, nearest
+from archcast.predictors._estimator import Estimator
+from archcast.predictors._kernel import KernelRidge, Scaler, choose, distances, fit_kernel
+
+FloatArray = NDArray[np.float64]
+Architectures = Sequence[ComputeGraph] | TabularFeatures | NDArray[Any]
+
+_WEIGHTS = np.linspace(0, 1, 11)
+_HELD_OUT_ROWS = 4000
+#: A feature this many scales out of range is as strange as can be.
+_FAR = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """What is forecast for n architectures, on the predictor's own scale.
+
+    Attributes:
+        centre: (n,) median.
+        scale: (n,) unit that the residuals of :attr:`Calibration.residuals` are in.
+        near: (n,) distance to the training set.
+        neighbour: (n,) index of the nearest member of the support.
+    """
+
+    centre: FloatArray
+    scale: FloatArray
+    near: FloatArray
+    neighbour: NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Training rows; see :meth:`TabularPredictor.fit`."""
+
+    x: NDArray[np.float32]
+    y: FloatArray
+    groups: NDArray[np.intp]
+    shift: NDArray[np.intp]
+    recipe: FloatArray
+    target: NDArray[np.bool_]
+
+    def take(self, rows: NDArray[Any]) -> _Rows:
+        return _Rows(*(getattr(self, name)[rows] for name in self.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """The two members of the ensemble, fitted to one set of rows.
+
+    Attributes:
+        scaler: of the features, for the kernel.
+        envelope: (2, F) smallest and largest value of each feature.
+        support: (m, F) scaled features that the kernel compares with.
+        kernel: the smooth member.
+        trees: the boosted member.
+    """
+
+    scaler: Scaler
+    envelope: NDArray[np.float32]
+    support: FloatArray
+    kernel: KernelRidge
+    trees: BoostedTrees
+
+    def distance(self, x: NDArray[np.float32]) -> FloatArray:
+        """(n, m) distances to the support."""
+        return distances(self.scaler.apply(x), self.support)
+
+    def excess(self, x: NDArray[np.float32]) -> FloatArray:
+        """(n, F) how many scales a feature lies outside everything seen; 0 inside."""
+        low, high = self.envelope
+        return (np.maximum(low - x, 0) + np.maximum(x - high, 0)) / self.scaler.scale
+
+    def nearness(self, x: NDArray[np.float32], distance: FloatArray) -> FloatArray:
+        """(n,) distance to the nearest of the support, and beyond the range of all of it."""
+        beyond = np.minimum(self.excess(x), _FAR)
+        return nearest(distance) + np.sqrt((beyond**2).mean(1))
+
+
+class TabularPredictor(Estimator):
+    """``transform⁻¹((1 - w) * kernel ridge + w * boosted trees + recipe effect)`` of a graph.
+
+    Both members see the columns of :func:`archcast.encoders.tabular.tabular`. The weight ``w`` and
+    the intervals come from forecasts of groups that were held out inside the training set.
+
+    Args:
+        transform: scale of the targets: ``identity``, ``logit`` (percentages) or ``log``.
+        rounds: boosted trees.
+        leaves: leaves of a tree.
+        learning_rate: shrinkage of a tree.
+        smallest_leaf: fewest samples in a leaf.
+        support: most architectures that the kernel compares with.
+        folds: how often groups are held out for calibration.
+        seed: of everything random.
+    """
+
+    def __init__(
+        self,
+        transform: _transforms.Transform = "identity",
+        rounds: int = 300,
+        leaves: int = 15,
+        learning_rate: float = 0.04,
+        smallest_leaf: int = 8,
+        support: int = 2000,
+        folds: int = 5,
+        seed: int = 0,
+    ) -> None:
+        self.transform: _transforms.Transform = transform
+        self.rounds = rounds
+        self.leaves = leaves
+        self.learning_rate = learning_rate
+        self.smallest_leaf = smallest_leaf
+        self.support = support
+        self.folds = folds
+        self.seed = seed
+
+    # ------------------------------------------------------------------- fit
+    def fit(
+        self,
+        X: Architectures,
+        y: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        shift: ArrayLike | None = None,
+        recipe: ArrayLike | None = None,
+        target: ArrayLike | None = None,
+        names: Sequence[str] | None = None,
+    ) -> Self:
+        """Fit the members, then weigh and calibrate them on held-out groups.
+
+        Args:
+            X: n architectures as graphs, as a feature table, or as its (n, F) values.
+            y: (n,) values in their natural unit.
+            groups: (n,) labels; rows of one group are held out together. By default every
+                architecture (equal features) is a group.
+            shift: (n,) labels of whole populations, such as search spaces. Where there are
+                several, each is also held out as a whole, and those errors are calibrated on too.
+            recipe: (n, R) numbers that say how each row was trained.
+            target: (n,) whether a row is of the population to forecast; other rows only help.
+            names: (n,) what the architectures are called.
+
+        Returns:
+            The fitted predictor.
+        """
+        x = features(X)
+        rows = _Rows(
+            x,
+            _transforms.forward(self.transform, y),
+            _codes(groups, x),
+            _codes(np.zeros(len(x)) if shift is None else shift, x),
+            np.zeros((len(x), 0)) if recipe is None else np.asarray(recipe, np.float64),
+            np.ones(len(x), bool) if target is None else np.asarray(target, bool),
+        )
+        chosen = self._choose_support(rows)
+        scaled = rows.take(chosen)
+        z = Scaler.fit(x).apply(scaled.x)
+        self._shape = choose(z, scaled.y, scaled.groups, scaled.recipe, scaled.target)
+        held_out = [self._hold_out(rows, train, test) for train, test in self._splits(rows)]
+        self._calibrate(held_out)
+        self.members_ = self._fit_members(rows)
+        labels = [str(i) for i in range(len(x))] if names is None else list(names)
+        self.cloud_ = Cloud(
+            tuple(labels[i] for i in chosen),
+            np.quantile(np.concatenate([h[3] for h in held_out]), np.linspace(0, 1, 101)),
+        )
+        self.labels_ = np.quantile(np.asarray(y, np.float64)[rows.target], np.linspace(0, 1, 256))
+        self.n_features_in_ = x.shape[1]
+        return self
+
+    def _choose_support(self, rows: _Rows) -> NDArray[np.intp]:
+        """Row numbers the kernel compares with: all, or as many of each population."""
+        if len(rows.y) <= self.support:
+            return np.arange(len(rows.y))
+        rng = np.random.default_rng(self.seed)
+        populations = np.unique(rows.shift)
+        parts = []
+        for label in populations:
+            members = np.flatnonzero(rows.shift == label)
+            parts.append(rng.permutation(members)[: self.support // len(populations)])
+        return np.sort(np.concatenate(parts))
+
+    def _fit_members(self, rows: _Rows) -> Members:
+        if not rows.target.any():
+            rows = _Rows(rows.x, rows.y, rows.groups, rows.shift, rows.recipe, ~rows.target)
+        scaler = Scaler.fit(rows.x)
+        chosen = rows.take(self._choose_support(rows))
+        support = scaler.apply(chosen.x)
+        kernel = fit_kernel(support, chosen.y, chosen.recipe, chosen.target, *self._shape)
+        adjusted = rows.y - (rows.recipe - kernel.usual) @ kernel.effect
+        trees = boost(
+            rows.x,
+            adjusted,
+            rounds=self.rounds,
+            leaves=self.leaves,
+            learning_rate=self.learning_rate,
+            smallest_leaf=self.smallest_leaf,
+            seed=self.seed,
+        )
+        return Members(scaler, np.stack([rows.x.min(0), rows.x.max(0)]), support, kernel, trees)
+
+    # ----------------------------------------------------------- calibration
+    def _splits(self, rows: _Rows) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Training and held-out rows, by group and then by population."""
+        populations = np.unique(rows.shift)
+        fold = deal(rows.groups, self.folds, self.seed)
+        for labels in [fold] + [rows.shift] * (len(populations) > 1):
+            for label in np.unique(labels):
+                test = np.flatnonzero((labels == label) & (rows.target | (labels is rows.shift)))
+                if len(test):
+                    yield np.flatnonzero(labels != label), test
+
+    def _hold_out(
+        self, rows: _Rows, train: NDArray[np.intp], test: NDArray[np.intp]
+    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Truth less the recipe's part, both members, and distance, of held-out rows."""
+        rng = np.random.default_rng(self.seed)
+        test = np.sort(rng.permutation(test)[:_HELD_OUT_ROWS])
+        members = self._fit_members(rows.take(train))
+        x = rows.x[test]
+        distance = members.distance(x)
+        truth = rows.y[test] - members.kernel.offset(distance)
+        return (
+            truth,
+            members.kernel.predict(distance),
+            members.trees.predict(x),
+            members.nearness(x, distance),
+        )
+
+    def _calibrate(
+        self, held_out: list[tuple[FloatArray, FloatArray, FloatArray, FloatArray]]
+    ) -> None:
+        truth, smooth, trees, near = (np.concatenate(part) for part in zip(*held_out, strict=True))
+        errors = [np.abs(truth - (1 - w) * smooth - w * trees).mean() for w in _WEIGHTS]
+        self.weight_ = float(_WEIGHTS[int(np.argmin(errors))])
+        centre = (1 - self.weight_) * smooth + self.weight_ * trees
+        self.calibration_: Calibration = calibrate(
+            truth - centre, centre, near, np.abs(smooth - trees)
+        )
+
+    # --------------------------------------------------------------- predict
+    def distribution(self, X: Architectures, recipe: ArrayLike | None = None) -> Distribution:
+        """The whole forecast, on the predictor's own scale.
+
+        Args:
+            X: n architectures.
+            recipe: (n, R) numbers, NaN where unknown; by default the recipe to be expected of
+                networks like these.
+        """
+        x = features(X)
+        members = self.members_
+        distance = members.distance(x)
+        smooth, trees = members.kernel.predict(distance), members.trees.predict(x)
+        given = None if recipe is None else np.asarray(recipe, np.float64)
+        plain = (1 - self.weight_) * smooth + self.weight_ * trees
+        near = members.nearness(x, distance)
+        return Distribution(
+            plain + members.kernel.offset(distance, given),
+            self.calibration_.scale(plain, near, np.abs(smooth - trees)),
+            near,
+            distance.argmin(1),
+        )
+
+    def predict(
+        self, X: Architectures, return_std: bool = False, *, recipe: ArrayLike | None = None
+    ) -> Any:
+        """Forecast architectures.
+
+        Args:
+            X: n architectures.
+            return_std: whether the standard deviation is wanted, too.
+            recipe: see :meth:`distribution`.
+
+        Returns:
+            (n,) values in their natural unit; with ``return_std`` a pair, the second (n,) their
+            standard deviations.
+        """
+        forecast = self.distribution(X, recipe)
+        values = _transforms.backward(self.transform, forecast.centre)
+        return (values, self.std(forecast)) if return_std else values
+
+    def std(self, forecast: Distribution) -> FloatArray:
+        """(n,) standard deviations in the natural unit."""
+        residuals = self.calibration_.residuals[4:-4:8]
+        outcomes = forecast.centre[:, None] + forecast.scale[:, None] * residuals
+        return _transforms.backward(self.transform, outcomes).std(1)
+
+    def interval(
+        self, X: Architectures, p: float = 0.9, *, recipe: ArrayLike | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Central intervals that hold the truth with probability ``p``, each end (n,)."""
+        forecast = self.distribution(X, recipe)
+        low, high = np.quantile(self.calibration_.residuals, [(1 - p) / 2, (1 + p) / 2])
+        ends = (forecast.centre + forecast.scale * q for q in (low, high))
+        lower, upper = (_transforms.backward(self.transform, end) for end in ends)
+        return lower, upper
+
+
+def features(X: Architectures) -> NDArray[np.float32]:
+    """(n, F) feature values of whatever describes architectures."""
+    if isinstance(X, np.ndarray):
+        return np.asarray(X, np.float32)
+    return X.values if isinstance(X, TabularFeatures) else tabular(X).values
+
+
+def deal(groups: NDArray[np.intp], folds: int, seed: int) -> NDArray[np.intp]:
+    """Deal whole groups to folds of about equal size: (n,) groups to (n,) folds."""
+    labels, inverse, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(labels))
+    order = order[np.argsort(-sizes[order], kind="stable")]
+    fold_of, filled = np.empty(len(labels), np.intp), np.zeros(folds)
+    for label in order:
+        fold_of[label] = np.argmin(filled)
+        filled[fold_of[label]] += sizes[label]
+    return fold_of[inverse]
+
+
+def _codes(labels: ArrayLike | None, x: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Labels as numbers from 0; without labels, rows of equal features share one."""
+    if labels is None:
+        return np.unique(x, axis=0, return_inverse=True)[1].reshape(-1)
+    return np.unique(np.asarray(labels), return_inverse=True)[1].reshape(-1)
