@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from archcast.encoders._read import read
     from archcast.encoders.graph import ComputeGraph, load_graphs, save_graphs
-    from archcast.encoders.tabular import TabularFeatures, tabular
+    from archcast.encoders.tabular import TabularFeatures
 
+# `tabular` itself is no name here: the module of that name, once imported, would shadow it.
 _LAZY = {
     "ComputeGraph": "graph",
     "TabularFeatures": "tabular",
     "load_graphs": "graph",
     "read": "_read",
     "save_graphs": "graph",
-    "tabular": "tabular",
 }
 
-__all__ = ["ComputeGraph", "TabularFeatures", "load_graphs", "read", "save_graphs", "tabular"]
+__all__ = ["ComputeGraph", "TabularFeatures", "load_graphs", "read", "save_graphs"]
 
 
 def __getattr__(name: str) -> Any:

@@ -93,14 +93,12 @@ def test_package_imports(package: str) -> None:
     assert importlib.import_module(package).__doc__
 
 
-def test_every_module_imports_and_sorts_its_all() -> None:
-    names = every_module()
+def test_every_module_imports_and_has_what_its_all_names() -> None:
+    names = every_module()  # that __all__ is sorted, ruff's RUF022 checks
     assert len(names) > 10
     for name in names:
         module = importlib.import_module(name)
-        public = list(getattr(module, "__all__", []))
-        assert public == sorted(public), f"{name}.__all__ is not sorted"
-        assert all(hasattr(module, item) for item in public), f"{name}.__all__ is wrong"
+        assert all(hasattr(module, item) for item in getattr(module, "__all__", ())), name
 
 
 @pytest.mark.parametrize("name", ["archcast", "archcast.encoders", "archcast.datasets"])
