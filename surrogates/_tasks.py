@@ -72,7 +72,7 @@ _TASKS = {
         ),
         _accuracy(
             "imagenet16-120/test_accuracy",
-            f"Test accuracy on ImageNet16-120 (16x16 pixels, 120 classes) of a network trained {_CELL}",
+            f"ImageNet16-120 (16x16 pixels) test accuracy of a network trained {_CELL}",
         ),
     )
 }

@@ -24,6 +24,7 @@ class TrainingSet:
     Attributes:
         x: (n, F) features.
         y: (n,) labels in the task's unit.
+        rows: (n,) row numbers in the benchmark.
         names: (n,) architectures.
         groups: (n,) families or classes, held out as a whole.
         shift: (n,) populations, held out as a whole, too.
@@ -33,6 +34,7 @@ class TrainingSet:
 
     x: NDArray[np.float32]
     y: FloatArray
+    rows: NDArray[np.int64]
     names: tuple[str, ...]
     groups: NDArray[Any]
     shift: NDArray[Any]
@@ -87,6 +89,7 @@ def zoo_rows(
     return TrainingSet(
         tabular(graphs).values,
         labels[rows],
+        rows,
         tuple(architectures),
         np.array(join_families(families, [g.hash for g in graphs])),
         np.zeros(len(rows)),
@@ -141,6 +144,7 @@ def cells(task: str) -> TrainingSet:
     return TrainingSet(
         np.concatenate([p[0] for p in parts]),
         np.concatenate([p[3] for p in parts]),
+        np.concatenate([np.arange(len(p[3])) for p in parts]),
         tuple(name for p in parts for name in p[1]),
         np.concatenate([p[2] for p in parts]),
         space,
