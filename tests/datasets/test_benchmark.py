@@ -1,5 +1,8 @@
 """The table itself, on a toy, and what holds for every benchmark."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -80,3 +83,13 @@ def test_every_benchmark_has_a_card():
         assert card.traps
         assert set(card.files) <= set(registry())
     assert {f for name in NAMES for f in datasets.info(name).files} == set(registry())
+
+
+def test_importing_and_cards_load_nothing_heavy():
+    code = (
+        "import sys; from archcast import datasets; datasets.info('timm_zoo'); "
+        "heavy = {'torch', 'pandas', 'sklearn', 'timm', 'pooch', 'requests'}; "
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
