@@ -91,6 +91,8 @@ def _named(
     op: str, kinds: set[str], nodes: list[Node], chains: tuple[list[int], list[int]]
 ) -> str | None:
     """The operator that ``op`` over two values of one root amounts to, or None."""
+    if not kinds and op != "div":
+        return "pow" if op == "mul" else "scalar"
     if op == "mul":
         return _named_product(kinds)
     if op == "div":
@@ -136,11 +138,12 @@ def _named_quotient(
 ) -> str | None:
     labels = {nodes[i].label for chain in chains for i in chain if nodes[i].op == "reduce"}
     reduced = bool(kinds & {"reduce", "global_avg_pool"})
-    if not reduced or not kinds <= _NORM_KINDS | {"centre"}:
+    # A norm may be stretched over what it divides, which a reader notes as a slice.
+    if not reduced or not kinds <= _NORM_KINDS | {"centre", "slice"}:
         return None
     if "centre" in kinds:
         return "layer_norm" if kinds & {"sqrt", "pow"} or "var" in labels else None
-    if "sum" in labels and kinds == {"reduce"}:
+    if "sum" in labels and kinds <= {"reduce", "slice"}:
         root = next(i for i in chains[0] if i in set(chains[1]))
         return "quotient_of_exp" if nodes[root].op == "exp" else "l2_norm"
     if "l2" in labels or "l1" in labels or "sum" in labels:
@@ -174,11 +177,9 @@ def _shape_result(node: Node) -> None:
     """Channels of an attention are heads times the features of each; the rest are positions."""
     size = node.channels * node.positions
     channels = node.heads * node.rows[-1]
+    node.sure = 1
     if channels and size % channels == 0:
-        positions = size // channels
-        if positions != node.positions:
-            node.extent = (1, positions, 1)
-        node.channels = channels
+        node.channels, node.extent = channels, (1, size // channels, 1)
 
 
 def _back(

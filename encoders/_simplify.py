@@ -3,7 +3,7 @@
 The passes, in their order: what leads nowhere goes; decomposed operators are recognised
 (:mod:`archcast.encoders._fuse`); scalars and slices are passed through; affine maps merge into
 the linear operator before them; nested sums and concatenations become one; equal weightless
-operators on equal operands become one; what remains is numbered.
+operators on equal operands become one; sizes are settled and what remains is numbered.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import Counter
 from typing import Any
 
 from archcast.encoders import _fuse
-from archcast.encoders._trace import Node, Tracer
+from archcast.encoders._trace import Node, Tracer, geometry, joined_geometry
 from archcast.encoders.errors import NotANetworkError
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.ops import COMPUTE, OP_ID
@@ -43,12 +43,14 @@ def simplify(trace: Tracer, *, source: str, name: str = "", strict: bool = True)
     nodes = trace.nodes
     if not trace.inputs:
         raise NotANetworkError("the model has no input, only constants; export it with its inputs")
-    live = _alive(trace)
-    _fuse.fuse(nodes, live)
-    live = _alive(trace)
-    _pass_through(trace, live)
+    # Different slices look alike here, and tell a gated unit from a modulated one.
+    _merge_equal(trace, [i for i in _alive(trace) if nodes[i].op != "slice"])
+    _fuse.fuse(nodes, _alive(trace))
+    _pass_through(trace, _alive(trace))
     _flatten(trace)
-    graph = _number(trace, _alive(trace), source, name)
+    live = _alive(trace)
+    _settle(nodes, live)
+    graph = _number(trace, live, source, name)
     if strict and not any(node_op in COMPUTE for node_op in graph.ops):
         raise NotANetworkError(_no_compute(nodes))
     return graph
@@ -173,6 +175,21 @@ def _merge_equal(trace: Tracer, live: list[int]) -> bool:
             stand[index] = first
     trace.outputs = list(dict.fromkeys(stand.get(i, i) for i in trace.outputs))
     return bool(stand)
+
+
+def _settle(nodes: list[Node], live: list[int]) -> None:
+    """Channels and extents that a reader could only guess, now from the operands that are left."""
+    for index in live:
+        node = nodes[index]
+        if node.sure == 2 or not node.inputs:
+            continue
+        operands = [nodes[i] for i in node.inputs]
+        size = node.channels * node.positions
+        if node.op == "concat":
+            node.channels, node.extent = joined_geometry(size, operands)
+        else:
+            channels = node.channels if node.sure else 0
+            node.channels, node.extent = geometry(size, operands, channels)
 
 
 def _number(trace: Tracer, live: list[int], source: str, name: str) -> ComputeGraph:

@@ -62,7 +62,8 @@ class Node:
     """One operator of the trace; the fields are those of ``ComputeGraph``'s columns.
 
     ``value`` is the number of a ``scalar`` operator (``label`` says add or mul), and of ``pow``.
-    ``rows`` is the shape of the result as the source has it, for recognising attention.
+    ``rows`` is the shape of the result as the source has it, for recognising attention. ``sure``
+    says what a reader knew of the result: its extent (2), its channels (1), or only its size (0).
     """
 
     op: str
@@ -81,6 +82,7 @@ class Node:
     label: str = ""
     value: float = 0.0
     rows: Dims = ()
+    sure: int = 0
 
     @property
     def positions(self) -> int:
@@ -145,34 +147,18 @@ class Tracer:
         live = [t for t in operands if not t.constant]
         if not live:
             return self.constant(shape, operands)
+        sure = 2 if extent is not None else 1 if channels else 0
         if extent is None:
-            channels, extent = self._geometry(shape, live[0].node, channels)
+            size = self.per_sample(math.prod(shape))
+            channels, extent = geometry(size, [self.nodes[live[0].node]], channels)
         sources = merge_sources(t for t in operands if t.constant)
         if self.repeat > 1 and attributes.get("macs"):
             attributes["macs"] *= self.repeat
-        node = Node(op, [t.node for t in live], channels, extent, **attributes)
+        node = Node(op, [t.node for t in live], channels, extent, sure=sure, **attributes)
         node.sources = sources
         node.rows = shape
         self.nodes.append(node)
         return Tensor(shape, len(self.nodes) - 1)
-
-    def _geometry(self, shape: Dims, like: int, channels: int = 0) -> tuple[int, Triple]:
-        """Channels and extent of a result by its number of elements alone.
-
-        Layouts differ between exporters; the number of elements does not. The operand's positions
-        are kept where they divide it, else its channels.
-        """
-        size = self.per_sample(math.prod(shape))
-        node = self.nodes[like]
-        positions = node.positions
-        if channels and size % channels == 0:
-            count = size // channels
-            return channels, node.extent if count == positions else flat_extent(count)
-        if positions and size and size % positions == 0:
-            return size // positions, node.extent
-        if node.channels and size % node.channels == 0:
-            return node.channels, flat_extent(size // node.channels)
-        return max(size, 1), ONES
 
     def per_sample(self, count: int) -> int:
         """A count of elements or operations for the batch, made one for a single sample."""
@@ -311,13 +297,20 @@ class Tracer:
         return self.add(op, [x, *scale], x.shape, channels=channels, groups=groups)
 
     def recurrent(
-        self, op: str, x: Tensor, weights: Sequence[Tensor], shape: Dims, features: Dims, steps: int
+        self,
+        op: str,
+        x: Tensor,
+        matrices: Sequence[Tensor],
+        biases: Sequence[Tensor],
+        shape: Dims,
+        features: Dims,
+        steps: int,
     ) -> Tensor:
         """A recurrent layer; ``features`` are those entering, and leaving in all directions."""
-        count = sum(math.prod(w.shape) for w in weights if len(w.shape) > 1)
+        count = sum(m.size for m in matrices)
         return self.add(
             op,
-            [x, *weights],
+            [x, *matrices, *biases],
             shape,
             channels=features[1],
             channels_in=features[0],
@@ -434,24 +427,18 @@ class Tracer:
         live = [t for t in parts if not t.constant]
         if not live:
             return self.constant(shape, parts)
-        channels, extent = self._joined(live, self.per_sample(math.prod(shape)))
-        return self.add("concat", parts, shape, channels=channels, extent=extent)
-
-    def _joined(self, live: Sequence[Tensor], size: int) -> tuple[int, Triple]:
-        nodes = [self.nodes[t.node] for t in live]
-        first = nodes[0]
         roots = {self._root(t.node) for t in live}
-        if len(roots) == 1:  # slices put together again, as a roll is written
-            root = self.nodes[roots.pop()]
-            if root.channels * root.positions == size:
-                return root.channels, root.extent
-        if len({n.extent for n in nodes}) == 1 and size % first.positions == 0:
-            return size // first.positions, first.extent
-        if size % first.channels == 0:
-            return first.channels, flat_extent(size // first.channels)
-        return size, ONES
+        size = self.per_sample(math.prod(shape))
+        origin = [self.nodes[i] for i in roots]
+        if len(origin) > 1 or origin[0].channels * origin[0].positions != size:
+            origin = [self.nodes[t.node] for t in live]
+        channels, extent = joined_geometry(size, origin)
+        joined = self.add("concat", parts, shape, channels=channels, extent=extent)
+        self.nodes[joined.node].sure = 0
+        return joined
 
     def _root(self, index: int) -> int:
+        """What slices were cut from; put together again (a rolled tensor) they are that."""
         while self.nodes[index].op == "slice":
             index = self.nodes[index].inputs[0]
         return index
@@ -473,6 +460,34 @@ def triple(values: Sequence[int]) -> Triple:
     if len(items) > 3:
         items = [math.prod(items[:-2]), *items[-2:]]
     return tuple([1] * (3 - len(items)) + items)  # type: ignore[return-value]
+
+
+def geometry(size: int, operands: Sequence[Node], channels: int = 0) -> tuple[int, Triple]:
+    """Channels and extent of a result by its number of elements alone.
+
+    Layouts differ between exporters; the number of elements does not. An operand's positions are
+    kept where they divide it, else its channels. The largest operand counts, in whatever order
+    they come.
+    """
+    like = max(operands, key=lambda n: (n.channels * n.positions, n.channels, n.extent))
+    if channels and size % channels == 0:
+        positions = size // channels
+        extents = [n.extent for n in operands if n.positions == positions]
+        return channels, max(extents, default=flat_extent(positions))
+    if like.positions and size and size % like.positions == 0:
+        return size // like.positions, like.extent
+    if like.channels and size % like.channels == 0:
+        return like.channels, flat_extent(size // like.channels)
+    return max(size, 1), ONES
+
+
+def joined_geometry(size: int, operands: Sequence[Node]) -> tuple[int, Triple]:
+    """Channels and extent of a concatenation: more channels at equal extents, else more positions."""
+    extents = {n.extent for n in operands}
+    if len(extents) == 1 and size % operands[0].positions == 0:
+        return size // operands[0].positions, operands[0].extent
+    channels = max(n.channels for n in operands)
+    return (channels, flat_extent(size // channels)) if size % channels == 0 else (size, ONES)
 
 
 def flat_extent(positions: int) -> Triple:

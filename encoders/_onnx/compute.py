@@ -252,11 +252,15 @@ def _recurrent(call: Call) -> list[Value]:
     steps, batch = x.shape[:2] if not call.get("layout", 0) else x.shape[1::-1]
     directions, hidden = w.shape[0], r.shape[-1]
     bias = call.maybe(3)
-    weights = [w, r, *([bias] if bias else [])]
     result = call.trace.recurrent(
-        call.op.lower(), x, weights, (steps, directions, batch, hidden),
-        (x.shape[-1], directions * hidden), steps,
-    )  # fmt: skip
+        call.op.lower(),
+        x,
+        [w, r],
+        [bias] if bias else [],
+        (steps, directions, batch, hidden),
+        (x.shape[-1], directions * hidden),
+        steps,
+    )
     last = call.trace.part(result, (directions, batch, hidden))
     return [result, last, last][: max(len(call.outputs), 1)]
 

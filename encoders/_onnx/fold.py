@@ -91,6 +91,13 @@ def _filled(attributes: Attributes, shape: Array) -> Array | None:
     return np.full(dims, filler.reshape(-1)[0], filler.dtype)
 
 
+def _clip(attributes: Attributes, x: Array, *bounds: Array | None) -> Array:
+    low, high = (*bounds, None, None)[:2]
+    low = attributes.get("min") if low is None else low
+    high = attributes.get("max") if high is None else high
+    return x if low is None and high is None else np.asarray(np.clip(x, low, high))
+
+
 def _range(_: Attributes, start: Array, limit: Array, delta: Array) -> Array | None:
     a, b, c = start.item(), limit.item(), delta.item()
     return np.arange(a, b, c, start.dtype) if c and abs((b - a) / c) <= SMALL else None
@@ -144,6 +151,9 @@ _FOLD: dict[str, Callable[..., Any]] = {
     "Min": lambda _, *x: np.minimum.reduce(np.broadcast_arrays(*x)),
     "Max": lambda _, *x: np.maximum.reduce(np.broadcast_arrays(*x)),
     "Identity": lambda _, x: x,
+    "Clip": _clip,
+    "Relu": _elementwise(lambda x: np.maximum(x, 0)),
+    "NonZero": lambda _, x: np.array(np.nonzero(x), np.int64).reshape(max(x.ndim, 1), -1),
     "Cast": lambda a, x: x.astype(_CAST.get(a.get("to", 1), x.dtype)),
     "CastLike": lambda _, x, y: x.astype(y.dtype),
     "Gather": lambda a, x, i: np.take(x, i.astype(np.int64), axis=a.get("axis", 0)),

@@ -267,7 +267,7 @@ class _Reader:
         known = first_tensor(inputs[0]).scalar() if inputs[0] is not None else None
         trips = int(min(max(known if known is not None else 1, 1), _LONGEST_LOOP))
         start = [Tensor((), floating=False), Tensor((), data=np.array(True), floating=False)]
-        results = self._repeated(trips, body, [*start, *state], scope)[1:]
+        results = self._repeated(trips, body, [*start, *state], scope, 1)[1:]
         return results[: len(state)] + [self._stacked(v, trips, 0) for v in results[len(state) :]]
 
     def _scan(self, inputs: _Operands, attributes: Mapping[str, Any], scope: _Scope) -> Any:
@@ -284,17 +284,42 @@ class _Reader:
             trips = max(tensor.shape[axis], 1)
             shape = tensor.shape[:axis] + tensor.shape[axis + 1 :]
             slices.append(self.trace.part(tensor, shape))
-        results = self._repeated(trips, body, [*tensors[:split], *slices], scope)
+        results = self._repeated(trips, body, [*tensors[:split], *slices], scope, 0)
         places = attributes.get("scan_output_axes", [0] * len(results))
         stacked = [
             self._stacked(v, trips, a) for v, a in zip(results[split:], places, strict=False)
         ]
         return results[:split] + stacked
 
-    def _repeated(self, trips: int, body: Any, arguments: list[Any], scope: _Scope) -> list[Value]:
-        before = self.trace.repeat
+    def _repeated(
+        self, trips: int, body: Any, arguments: list[Any], scope: _Scope, first: int
+    ) -> list[Value]:
+        """The results of a body; its state is what follows argument ``first``, result by result.
+
+        A state that starts as a constant depends on the input from the second round on, so such
+        a body is traced again with that state live.
+        """
+        before, start = self.trace.repeat, len(self.trace.nodes)
         self.trace.repeat = min(before * trips, _LONGEST_LOOP)
         results = self._body(body, arguments, scope)
+        late = {
+            place: first_tensor(value)
+            for place, value in enumerate(results, first)
+            if place < len(arguments)
+            and first_tensor(arguments[place]).constant
+            and not first_tensor(value).constant
+        }
+        if late and trips > 1:
+            origin = next(
+                (t.node for t in map(first_tensor, arguments) if not t.constant),
+                self.trace.inputs[0] if self.trace.inputs else -1,
+            )
+            del self.trace.nodes[start:]
+            live = [
+                Tensor(first_tensor(a).shape, origin) if place in late else a
+                for place, a in enumerate(arguments)
+            ]
+            results = self._body(body, live, scope)
         self.trace.repeat = before
         return results
 

@@ -16,6 +16,8 @@ from archcast.encoders.errors import StorageError, UnreadableModelError
 
 #: Payloads and messages of at most this many bytes are kept as they are.
 KEEP = 1024
+#: After a payload of more than this many bytes, the pages read so far are given back.
+_FORGET: Final = 1 << 20
 _DEEPEST = 64
 _DROP: Final = "drop"
 _PAYLOAD: Final = "payload"
@@ -107,12 +109,20 @@ def _message(
             continue
         out += data[kept:begin]
         kept = stop
+        if stop - body > _FORGET:
+            _forget(data)
         if content not in (_DROP, _PAYLOAD):
             inner = bytearray()
             _message(data, body, stop, content, inner, depth + 1)
             out += _varint(field << 3 | 2) + _varint(len(inner)) + inner
     out += data[kept:end]
     return seen
+
+
+def _forget(data: memoryview) -> None:
+    """Give back the pages read so far: the kernel maps large blocks of a file around each byte."""
+    if isinstance(data.obj, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        data.obj.madvise(mmap.MADV_DONTNEED)
 
 
 def _fields(data: memoryview, position: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:

@@ -485,16 +485,22 @@ def _glu(call: _Call) -> Tensor:
 
 
 def _recurrent(call: _Call) -> list[Tensor]:
-    op = call.op.split("_")[0]
-    weights = [t for item in call.get(2) if (t := call.lookup(item))]
+    """Arguments: input, states, weights, has biases, layers, dropout, training, directions, …"""
+    weights = [t for item in call.get(2) if (t := call.lookup(item)) is not None]
+    matrices = [t for t in weights if len(t.shape) > 1]
     shapes = [s.dims if s is not None else () for s in call.step.result]
     x = call.x()
-    batch_first = bool(call.step.args[-1]) if isinstance(call.step.args[-1], bool) else False
-    steps = x.shape[1 if batch_first else 0]
+    batch_first = isinstance(call.get(8), bool) and call.get(8)
+    op = call.op.split("_")[0]
     result = call.trace.recurrent(
-        op if op in ("lstm", "gru") else "rnn", x, weights, shapes[0],
-        (x.shape[-1], shapes[0][-1]), steps,
-    )  # fmt: skip
+        op if op in ("lstm", "gru") else "rnn",
+        x,
+        matrices,
+        [t for t in weights if len(t.shape) == 1],
+        shapes[0],
+        (x.shape[-1], shapes[0][-1]),
+        x.shape[1 if batch_first else 0],
+    )
     return [result, *(call.trace.part(result, s) for s in shapes[1:])]
 
 
