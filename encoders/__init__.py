@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from archcast.encoders._read import read
+    from archcast.encoders._read import read, read_all
     from archcast.encoders.graph import ComputeGraph, load_graphs, save_graphs
     from archcast.encoders.tabular import TabularFeatures
 
@@ -13,10 +13,11 @@ _LAZY = {
     "TabularFeatures": "tabular",
     "load_graphs": "graph",
     "read": "_read",
+    "read_all": "_read",
     "save_graphs": "graph",
 }
 
-__all__ = ["ComputeGraph", "TabularFeatures", "load_graphs", "read", "save_graphs"]
+__all__ = ["ComputeGraph", "TabularFeatures", "load_graphs", "read", "read_all", "save_graphs"]
 
 
 def __getattr__(name: str) -> Any:

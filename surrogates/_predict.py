@@ -12,7 +12,7 @@ from archcast._familiarity import familiarity
 from archcast._recipe import encode
 from archcast._shipped import predictor_for
 from archcast._tasks import Task, class_count, default_task, get_task, is_image_like, tasks
-from archcast.encoders import read
+from archcast.encoders import read, read_all
 from archcast.encoders.errors import UnknownTaskError
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.tabular import tabular
@@ -44,7 +44,7 @@ def predict(
         ArchcastError: the network cannot be read.
     """
     if isinstance(obj, (list, tuple)):
-        return forecast_all([read(item, input_shape) for item in obj], task, recipe)
+        return forecast_all(read_all(obj, input_shape), task, recipe)
     return forecast_all([read(obj, input_shape)], task, recipe)[0]
 
 

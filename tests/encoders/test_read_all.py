@@ -1,0 +1,21 @@
+"""Reading many architectures at once."""
+
+from pathlib import Path
+
+import pytest
+
+from archcast.encoders import read, read_all
+from archcast.encoders.errors import InvalidSpecError
+from archcast.encoders.spaces import get_space
+
+
+def test_a_mixture_keeps_its_order_and_gives_the_graphs_of_read(light_models: list[Path]) -> None:
+    cells = [f"nasbench201:{spec}" for spec in get_space("nasbench201").sample(5, seed=1)]
+    mixture = [cells[0], light_models[0], *cells[1:3], read(light_models[1]), *cells[3:]]
+    assert [graph.hash for graph in read_all(mixture)] == [read(obj).hash for obj in mixture]
+    assert read_all([]) == []
+
+
+def test_the_first_bad_one_is_told(light_models: list[Path]) -> None:
+    with pytest.raises(InvalidSpecError):
+        read_all([light_models[0], "nasbench201:|nor_conv_3x3~0|"])
