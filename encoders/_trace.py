@@ -482,7 +482,7 @@ def geometry(size: int, operands: Sequence[Node], channels: int = 0) -> tuple[in
 
 
 def joined_geometry(size: int, operands: Sequence[Node]) -> tuple[int, Triple]:
-    """Channels and extent of a concatenation: more channels at equal extents, else more positions."""
+    """Channels and extent of a concatenation: channels add up where extents are equal."""
     extents = {n.extent for n in operands}
     if len(extents) == 1 and size % operands[0].positions == 0:
         return size // operands[0].positions, operands[0].extent

@@ -5,6 +5,7 @@ The recording needs torch; turning it into a graph (:mod:`archcast.encoders._tor
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -50,6 +51,52 @@ class Recording:
     values: dict[str, Any] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
+
+    def to_json(self) -> str:
+        """The recording as text; :meth:`from_json` reads it back."""
+        steps = [
+            [s.name, s.target, _coded(list(s.args)), _coded(s.kwargs), s.result] for s in self.steps
+        ]
+        return json.dumps({**vars(self), "steps": steps}, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Recording:
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            ValueError: not such a text.
+        """
+        data = json.loads(text)
+        steps = [
+            Step(name, target, tuple(_decoded(args)), _decoded(kwargs), _shaped(result))
+            for name, target, args, kwargs, result in data["steps"]
+        ]
+        weights = {k: (_shaped(shape), *rest) for k, (shape, *rest) in data["weights"].items()}
+        inputs = {k: _shaped(shape) for k, shape in data["inputs"].items()}
+        return cls(inputs, weights, data["values"], steps, data["outputs"])
+
+
+def _coded(value: Any) -> Any:
+    """JSON has no references: they become objects with one key that no keyword can have."""
+    if isinstance(value, Ref):
+        return {"@": value.name}
+    if isinstance(value, list):
+        return [_coded(v) for v in value]
+    return {k: _coded(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_decoded(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    return Ref(value["@"]) if "@" in value else {k: _decoded(v) for k, v in value.items()}
+
+
+def _shaped(value: Any) -> Any:
+    if isinstance(value, list) and len(value) == 2 and isinstance(value[1], bool):
+        return Shape(tuple(value[0]), value[1])
+    return [_shaped(v) for v in value] if isinstance(value, list) else value
 
 
 def capture(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> Recording:

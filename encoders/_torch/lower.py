@@ -485,7 +485,7 @@ def _glu(call: _Call) -> Tensor:
 
 
 def _recurrent(call: _Call) -> list[Tensor]:
-    """Arguments: input, states, weights, has biases, layers, dropout, training, directions, …"""
+    """Arguments: input, states, weights, biases, layers, dropout, training, directions, order."""
     weights = [t for item in call.get(2) if (t := call.lookup(item)) is not None]
     matrices = [t for t in weights if len(t.shape) > 1]
     shapes = [s.dims if s is not None else () for s in call.step.result]

@@ -354,7 +354,7 @@ def test_a_truncated_file(tmp_path):
     data = conv_net().SerializeToString()
     path = tmp_path / "x.onnx"
     path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(UnreadableModelError, match="cut off|damaged"):
+    with pytest.raises(UnreadableModelError, match="damaged"):
         read(path)
 
 

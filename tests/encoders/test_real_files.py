@@ -48,10 +48,11 @@ def test_every_model_of_the_onnx_package_gives_a_graph_or_a_named_error():
 
     files = sorted((Path(onnx.__path__[0]) / "backend" / "test" / "data").rglob("*.onnx"))
     assert len(files) > 100
-    read_well = 0
+    refused = []
     for path in files:
         try:
-            read_well += len(read(path)) > 0
+            read(path)
         except ArchcastError as error:
-            assert "contradicts itself" not in str(error), path
-    assert read_well > len(files) / 2
+            refused.append(str(error))
+    assert len(refused) < len(files) / 2
+    assert not [message for message in refused if "contradicts itself" in message]

@@ -120,7 +120,7 @@ def test_in_place_operators_change_what_later_ones_read():
                 / (x - x.amax(-1, keepdim=True)).exp().sum(-1, keepdim=True)
             ),
         ),
-        ("glu", lambda x: functional.glu(x)),
+        ("glu", functional.glu),
         ("glu", lambda x: x[..., :16] * torch.sigmoid(x[..., 16:])),
     ],
 )
@@ -178,6 +178,13 @@ def test_a_recurrent_module_and_its_export():
     assert graph.params == sum(p.numel() for p in Net().parameters())
 
 
+def test_a_recording_is_text_and_back():
+    from archcast.encoders._torch.capture import Recording, capture
+
+    recording = capture(Attention(fused=True), (torch.zeros(1, 10, 32),))
+    assert Recording.from_json(recording.to_json()) == recording
+
+
 def test_dead_branches_are_gone():
     class Dead(nn.Module):
         def __init__(self):
@@ -196,7 +203,8 @@ def test_dead_branches_are_gone():
 def test_the_hash_is_the_same_in_another_process():
     code = (
         "import torch; from archcast.encoders import read;"
-        "print(read(torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU()), (1, 3, 9, 9)).hash)"
+        "net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU());"
+        "print(read(net, (1, 3, 9, 9)).hash)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
