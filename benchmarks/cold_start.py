@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -38,7 +39,7 @@ Row = tuple[str, str, str]
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, help="also write the table to this file")
     parser.add_argument("--repeats", type=int, default=5, help="processes a row; the median counts")
     parser.add_argument("--files", type=int, default=1000, help="files in the throughput row")
@@ -194,7 +195,7 @@ class Builder:
         self.nodes: list[onnx.NodeProto] = []
         self.tensors: list[onnx.TensorProto] = []
 
-    def op(self, kind: str, *inputs: str, **attributes: object) -> str:
+    def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Add an operator; returns its output's name."""
         name = f"t{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
