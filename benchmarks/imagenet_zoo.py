@@ -43,7 +43,9 @@ class Score:
 def ours(with_recipe: bool) -> Model:
     def run(train: TrainingSet, test: TrainingSet, reported: NDArray[np.bool_]) -> Fitted:
         predictor = TabularPredictor("logit", support=len(train))
-        predictor.fit(train.x, train.y, groups=train.groups, recipe=train.recipe, target=train.target)
+        predictor.fit(
+            train.x, train.y, groups=train.groups, recipe=train.recipe, target=train.target
+        )
         recipe = test.recipe if with_recipe else None
         low, high = predictor.interval(test.x, 0.9, recipe=recipe)
         return predictor.predict(test.x, recipe=recipe), low, high
@@ -98,7 +100,7 @@ def row(name: str, scores: list[Score]) -> list[str]:
 
     plain = [cell("spearman", 3), cell("kendall", 3), cell("error", 2)]
     if not np.isfinite(scores[0].width):
-        return [name, *(c.replace("nan ± nan", "–") for c in plain), "–", "–"]
+        return [name, *(c.replace("nan ± nan", "-") for c in plain), "-", "-"]
     return [name, *plain, cell("coverage", 1, 100), cell("width", 2)]
 
 

@@ -49,7 +49,7 @@ def familiarity(
     score = float(cloud.score(np.array([near]))[0])
     if near == 0:
         score = 1.0
-    word = next(word for least, word in _WORDS if score >= least)
+    word: Word = next(word for least, word in _WORDS if score >= least)
     name = cloud.names[neighbour]
     if word in ("familiar", "near"):
         return Familiarity(score, word, name, f"nearest known architecture: {name}")

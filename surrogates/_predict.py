@@ -97,7 +97,7 @@ def _of_task(
             graph,
             (*_remarks(graph), *remarks),
             float(outcome.centre[i]),
-            outcome.scale[i] * predictor.calibration_.residuals,
+            outcome.scale[i] * outcome.residuals,
         )
 
 

@@ -58,13 +58,13 @@ def imagenet() -> TrainingSet:
     data and larger test images add.
     """
     from archcast.datasets import load, timm_zoo
-    from archcast.datasets._timm_graphs import TimmGraphs
+    from archcast.datasets._zoo_graphs import ZooGraphs
 
     zoo = load("timm_zoo")
     recipe = zoo.recipe("imagenet1k/top1")
     architectures = timm_zoo.architectures()
     keys = list(zip(architectures, recipe["image_size"].tolist(), strict=True))
-    failed = TimmGraphs().build(keys)
+    failed = ZooGraphs("timm").build(keys)
     rows = np.array([i for i, key in enumerate(keys) if key not in failed])
     graphs = zoo.graphs(rows)
     return zoo_rows(

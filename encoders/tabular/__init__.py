@@ -69,21 +69,21 @@ def feature_names() -> tuple[str, ...]:
     global _NAMES  # noqa: PLW0603  (computed once, from the columns themselves)
     if not _NAMES:
         probe = ComputeGraph.from_columns({"op": [0]}, [])
-        _NAMES = tuple(name for name, _ in _columns([probe]))
+        _NAMES = tuple(name for name, _ in _yield_columns([probe]))
     return _NAMES
 
 
 _NAMES: tuple[str, ...] = ()
 
 
-def _columns(graphs: Sequence[ComputeGraph]) -> Iterator[tuple[str, NDArray[np.float64]]]:
+def _yield_columns(graphs: Sequence[ComputeGraph]) -> Iterator[tuple[str, NDArray[np.float64]]]:
     union = unite(graphs)
     for family in FAMILIES:
         yield from family(union)
 
 
 def _encode(graphs: Sequence[ComputeGraph]) -> NDArray[np.float32]:
-    return np.array([column for _, column in _columns(graphs)], np.float32).T
+    return np.array([column for _, column in _yield_columns(graphs)], np.float32).T
 
 
 def _distinct(graphs: Sequence[ComputeGraph]) -> tuple[list[int], NDArray[np.int64]]:

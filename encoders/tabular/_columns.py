@@ -50,6 +50,17 @@ _SETS: dict[str, tuple[str, ...]] = {
     "mul": ("mul",),
     "join": ("add", "concat"),
 }
+_FEEDING = (
+    *_CONVOLUTION,
+    "pointwise",
+    "attention",
+    "norm",
+    "activation",
+    "pool",
+    "add",
+    "concat",
+    "mul",
+)
 STAGES = 7
 
 
@@ -265,17 +276,33 @@ def topology(union: Union) -> Iterator[Column]:
     yield "longest_span", log(top[3])
 
 
+def pairs(union: Union) -> Iterator[Column]:
+    """What flows into joins, and what branches feed: mean number of edges between two kinds."""
+    k = len(KINDS)
+    source, target = union.kind[union.edges.T].astype(np.int64)
+    code = (union.graph[union.edges[:, 1]] * k + source) * k + target
+    edges = np.bincount(code, minlength=union.count * k * k).reshape(-1, k, k).astype(np.float64)
+    number = union.sums([union.kind == index for index in range(k)])
+    for into in ("add", "concat", "mul"):
+        for name in _FEEDING:
+            share = ratio(edges[:, KINDS.index(name), KINDS.index(into)], number[KINDS.index(into)])
+            yield f"{name}_into_{into}", share
+    for name in ("add", "activation", "pool"):
+        for into in ("spatial", "pointwise", "pool", "add"):
+            share = ratio(edges[:, KINDS.index(name), KINDS.index(into)], number[KINDS.index(name)])
+            yield f"{name}_feeds_{into}", share
+
+
 def paths(union: Union) -> Iterator[Column]:
     """Longest, shortest and mean path of every set of kinds, receptive field, number of paths."""
     mask = np.array([union.are(*kinds) for kinds in _SETS.values()], np.float64).T
     field = _field(union)
     longest = np.concatenate([mask, -mask, field[:, None], np.ones((len(field), 1))], 1)
     weighted, active = mask[:, 0], mask[:, list(_SETS).index("activation")]
-    runs = np.stack([weighted, active, union.are("pool"), union.are("pointwise")], 1)
-    keep = 1.0 - np.stack([active, weighted, weighted, union.are(*_CONVOLUTION)], 1)
-    result = sweep(
-        union, longest, runs.astype(np.float64), keep, np.concatenate([mask, field[:, None]], 1)
-    )
+    pool, pointwise = union.are("pool"), union.are("pointwise")
+    runs = np.stack([weighted, active, pool, pointwise], 1, dtype=np.float64)
+    breaks = np.stack([active, weighted, weighted, union.are(*_CONVOLUTION)], 1) > 0
+    result = sweep(union, longest, runs, breaks, np.concatenate([mask, field[:, None]], 1))
     k = mask.shape[1]
     leave = union.is_op("output")
     closed = np.where(leave[:, None], result.longest, -np.inf).T
@@ -307,4 +334,4 @@ def _field(union: Union) -> FloatArray:
     return np.minimum(np.where(whole, side, look), side)
 
 
-FAMILIES = (sizes, counts, widths, stages, ends, topology, paths)
+FAMILIES = (sizes, counts, widths, stages, ends, topology, pairs, paths)

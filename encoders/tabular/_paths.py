@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from archcast.encoders.tabular._union import FloatArray, Union
+from archcast.encoders.tabular._union import BoolArray, FloatArray, Union
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ def sweep(
         union: the graphs.
         longest: (n, A) what a node adds to a path; negated columns give shortest paths.
         runs: (n, R) what a node adds to a run.
-        keep: (n, R) 1 where a run goes on through the node, 0 where it starts anew.
+        breaks: (n, R) whether a run starts anew at the node.
         walk: (n, B) what a node adds to a random walk.
 
     Returns:
@@ -52,8 +53,8 @@ def sweep(
     first = np.cumsum(degree) - degree
     split_runs, split_walk = longest.shape[1], longest.shape[1] + runs.shape[1]
     add = np.concatenate([longest, runs, walk, np.zeros((len(order), 1))], 1)[order]
-    state, keep = add.copy(), keep[order]
-    breaks = ~keep.all(1)
+    state, keep = add.copy(), 1.0 - breaks[order]
+    any_break = breaks[order].any(1)
     for low, high in _levels(union.depth[order]):
         edges = source[first[low] : first[high - 1] + degree[high - 1]]
         if len(edges) == high - low:
@@ -62,7 +63,7 @@ def sweep(
             merged = _merge(
                 state[edges], first[low:high] - first[low], degree[low:high], split_walk
             )
-        if breaks[low:high].any():
+        if any_break[low:high].any():
             merged[:, split_runs:split_walk] *= keep[low:high]
         state[low:high] += merged
     state = state[place]
@@ -77,7 +78,7 @@ def sweep(
 def _levels(depth: NDArray[np.int64]) -> list[tuple[int, int]]:
     """Slices of equal depth above 0, in order."""
     bounds = [0, *(np.flatnonzero(np.diff(depth)) + 1).tolist(), len(depth)]
-    return list(zip(bounds[1:-1], bounds[2:], strict=True))
+    return list(itertools.pairwise(bounds[1:]))
 
 
 def _merge(

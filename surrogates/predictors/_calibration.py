@@ -51,7 +51,11 @@ def _signs(centre: FloatArray, distance: FloatArray, disagreement: FloatArray) -
 
 
 def calibrate(
-    error: FloatArray, centre: FloatArray, distance: FloatArray, disagreement: FloatArray
+    error: FloatArray,
+    centre: FloatArray,
+    distance: FloatArray,
+    disagreement: FloatArray,
+    groups: int,
 ) -> Calibration:
     """Learn the scale and the residuals from forecasts of held-out architectures.
 
@@ -62,16 +66,19 @@ def calibrate(
         centre: (n,) forecasts.
         distance: (n,) distance of each architecture to those it was forecast from.
         disagreement: (n,) between the members of the ensemble.
+        groups: how many groups the architectures are from. Errors inside a group are alike, so
+            groups, not rows, are the sample that the quantiles allow for.
 
     Reference:
-        Lei et al., "Distribution-Free Predictive Inference for Regression", JASA 2018, section 5.
+        Lei et al., "Distribution-Free Predictive Inference for Regression", JASA 2018, section 5;
+        Dunn et al., "Distribution-Free Prediction Sets for Two-Layer Hierarchical Models", 2023.
     """
     level = float(np.median(centre))
     signs = _signs(centre - level, distance, disagreement)
     size = np.abs(error)
     prior = np.array([np.log(size.mean() + 1e-9), 0.0, 0.0, 0.0])
     penalty = np.diag([0.0, *[_RIDGE] * 3])
-    theta = prior.copy()
+    theta: FloatArray = prior.copy()
     for _ in range(50):  # damped Newton steps
         ratio = size * np.exp(-signs @ theta)
         slope = signs.T @ (1 - ratio) + penalty @ theta
@@ -81,6 +88,6 @@ def calibrate(
     # Farther away is never surer.
     theta[1], theta[2] = max(theta[1], 0.0), max(theta[2], 0.0)
     residuals = error / np.exp(signs @ theta)
-    # The n-th of n residuals stands for the quantile n / (n + 1): a little more than they span.
-    levels = np.clip((np.linspace(0, 1, _LEVELS) - 0.5) * (1 + 1 / len(error)) + 0.5, 0, 1)
+    # Of n exchangeable groups and a new one, the new one is beyond them all once in n + 1 times.
+    levels = np.clip((np.linspace(0, 1, _LEVELS) - 0.5) * (1 + 1 / groups) + 0.5, 0, 1)
     return Calibration(theta, level, np.quantile(residuals, levels))

@@ -14,7 +14,7 @@ BoolArray = NDArray[np.bool_]
 
 #: Standardised features are cut off here: beyond, farther is only "far".
 _CLIP = 5.0
-_RATES = (0.25, 0.5, 1.0)
+_RATES = (0.15, 0.3, 0.6)
 _NOISES = (0.01, 0.03, 0.1)
 #: Prior variance of a recipe effect, relative to the architecture's.
 _RECIPE_VARIANCE = 0.05

@@ -50,6 +50,7 @@ def save_predictor(predictor: TabularPredictor, path: str | Path, **about: Any) 
             "noise": kernel.noise,
             "mean": kernel.mean,
             "centre": predictor.calibration_.centre,
+            "told_centre": predictor.told_.centre,
         },
         "about": about,
     }
@@ -64,6 +65,8 @@ def save_predictor(predictor: TabularPredictor, path: str | Path, **about: Any) 
         "kernel.usual": kernel.usual,
         "calibration.weights": predictor.calibration_.weights,
         "calibration.residuals": predictor.calibration_.residuals,
+        "told.weights": predictor.told_.weights,
+        "told.residuals": predictor.told_.residuals,
         "held_out": predictor.cloud_.held_out,
         "labels": predictor.labels_,
     }
@@ -119,6 +122,9 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Tabular
     predictor.cloud_ = Cloud(tuple(header["names"]), arrays["held_out"])
     predictor.calibration_ = Calibration(
         arrays["calibration.weights"], numbers["centre"], arrays["calibration.residuals"]
+    )
+    predictor.told_ = Calibration(
+        arrays["told.weights"], numbers["told_centre"], arrays["told.residuals"]
     )
     kernel = KernelRidge(
         *(numbers[key] for key in ("rate", "noise", "mean")),

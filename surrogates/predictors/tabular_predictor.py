@@ -13,7 +13,7 @@ from archcast import _transforms
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.tabular import TabularFeatures, tabular
 from archcast.predictors._boosting import BoostedTrees, boost
-from archcast.predictors._calibration import Calibration, calibrate
+from archcast.predictors._calibration import calibrate
 from archcast.predictors._cloud import Cloud, nearest
 from archcast.predictors._estimator import Estimator
 from archcast.predictors._kernel import KernelRidge, Scaler, choose, distances, fit_kernel
@@ -36,12 +36,33 @@ class Distribution:
         scale: (n,) unit that the residuals of :attr:`Calibration.residuals` are in.
         near: (n,) distance to the training set.
         neighbour: (n,) index of the nearest member of the support.
+        residuals: (Q,) quantiles of the error, in units of the scale.
     """
 
     centre: FloatArray
     scale: FloatArray
     near: FloatArray
     neighbour: NDArray[np.intp]
+    residuals: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class _HeldOut:
+    """Forecasts of n rows by members that did not see their group.
+
+    Attributes:
+        truth: (n,) targets less the effect of the recipe to be expected.
+        told: (n,) targets less the effect of the recipe that they had.
+        smooth: (n,) what the kernel forecasts.
+        trees: (n,) what the trees forecast.
+        near: (n,) distance to the rows that were seen.
+    """
+
+    truth: FloatArray
+    told: FloatArray
+    smooth: FloatArray
+    trees: FloatArray
+    near: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +192,12 @@ class TabularPredictor(Estimator):
         z = Scaler.fit(x).apply(scaled.x)
         self._shape = choose(z, scaled.y, scaled.groups, scaled.recipe, scaled.target)
         held_out = [self._hold_out(rows, train, test) for train, test in self._splits(rows)]
-        self._calibrate(held_out)
+        self._calibrate(held_out, len(np.unique(rows.groups)))
         self.members_ = self._fit_members(rows)
         labels = [str(i) for i in range(len(x))] if names is None else list(names)
         self.cloud_ = Cloud(
             tuple(labels[i] for i in chosen),
-            np.quantile(np.concatenate([h[3] for h in held_out]), np.linspace(0, 1, 101)),
+            np.quantile(np.concatenate([part.near for part in held_out]), np.linspace(0, 1, 101)),
         )
         self.labels_ = np.quantile(np.asarray(y, np.float64)[rows.target], np.linspace(0, 1, 256))
         self.n_features_in_ = x.shape[1]
@@ -224,33 +245,31 @@ class TabularPredictor(Estimator):
                 if len(test):
                     yield np.flatnonzero(labels != label), test
 
-    def _hold_out(
-        self, rows: _Rows, train: NDArray[np.intp], test: NDArray[np.intp]
-    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Truth less the recipe's part, both members, and distance, of held-out rows."""
+    def _hold_out(self, rows: _Rows, train: NDArray[np.intp], test: NDArray[np.intp]) -> _HeldOut:
         rng = np.random.default_rng(self.seed)
-        test = np.sort(rng.permutation(test)[:_HELD_OUT_ROWS])
+        held = rows.take(np.sort(rng.permutation(test)[:_HELD_OUT_ROWS]))
         members = self._fit_members(rows.take(train))
-        x = rows.x[test]
-        distance = members.distance(x)
-        truth = rows.y[test] - members.kernel.offset(distance)
-        return (
-            truth,
+        distance = members.distance(held.x)
+        return _HeldOut(
+            held.y - members.kernel.offset(distance),
+            held.y - members.kernel.offset(distance, held.recipe),
             members.kernel.predict(distance),
-            members.trees.predict(x),
-            members.nearness(x, distance),
+            members.trees.predict(held.x),
+            members.nearness(held.x, distance),
         )
 
-    def _calibrate(
-        self, held_out: list[tuple[FloatArray, FloatArray, FloatArray, FloatArray]]
-    ) -> None:
-        truth, smooth, trees, near = (np.concatenate(part) for part in zip(*held_out, strict=True))
+    def _calibrate(self, held_out: list[_HeldOut], groups: int) -> None:
+        """Weigh the members, then learn the errors without and with the recipe told."""
+        truth, told, smooth, trees, near = (
+            np.concatenate([getattr(part, name) for part in held_out])
+            for name in ("truth", "told", "smooth", "trees", "near")
+        )
         errors = [np.abs(truth - (1 - w) * smooth - w * trees).mean() for w in _WEIGHTS]
         self.weight_ = float(_WEIGHTS[int(np.argmin(errors))])
         centre = (1 - self.weight_) * smooth + self.weight_ * trees
-        self.calibration_: Calibration = calibrate(
-            truth - centre, centre, near, np.abs(smooth - trees)
-        )
+        signs = (centre, near, np.abs(smooth - trees))
+        self.calibration_ = calibrate(truth - centre, *signs, groups)
+        self.told_ = calibrate(told - centre, *signs, groups)
 
     # --------------------------------------------------------------- predict
     def distribution(self, X: Architectures, recipe: ArrayLike | None = None) -> Distribution:
@@ -268,11 +287,14 @@ class TabularPredictor(Estimator):
         given = None if recipe is None else np.asarray(recipe, np.float64)
         plain = (1 - self.weight_) * smooth + self.weight_ * trees
         near = members.nearness(x, distance)
+        told = given is not None and np.isfinite(given).any()
+        calibration = self.told_ if told else self.calibration_
         return Distribution(
             plain + members.kernel.offset(distance, given),
-            self.calibration_.scale(plain, near, np.abs(smooth - trees)),
+            calibration.scale(plain, near, np.abs(smooth - trees)),
             near,
             distance.argmin(1),
+            calibration.residuals,
         )
 
     def predict(
@@ -295,7 +317,7 @@ class TabularPredictor(Estimator):
 
     def std(self, forecast: Distribution) -> FloatArray:
         """(n,) standard deviations in the natural unit."""
-        residuals = self.calibration_.residuals[4:-4:8]
+        residuals = forecast.residuals[4:-4:8]
         outcomes = forecast.centre[:, None] + forecast.scale[:, None] * residuals
         return _transforms.backward(self.transform, outcomes).std(1)
 
@@ -304,7 +326,7 @@ class TabularPredictor(Estimator):
     ) -> tuple[FloatArray, FloatArray]:
         """Central intervals that hold the truth with probability ``p``, each end (n,)."""
         forecast = self.distribution(X, recipe)
-        low, high = np.quantile(self.calibration_.residuals, [(1 - p) / 2, (1 + p) / 2])
+        low, high = np.quantile(forecast.residuals, [(1 - p) / 2, (1 + p) / 2])
         ends = (forecast.centre + forecast.scale * q for q in (low, high))
         lower, upper = (_transforms.backward(self.transform, end) for end in ends)
         return lower, upper
@@ -314,7 +336,7 @@ def features(X: Architectures) -> NDArray[np.float32]:
     """(n, F) feature values of whatever describes architectures."""
     if isinstance(X, np.ndarray):
         return np.asarray(X, np.float32)
-    return X.values if isinstance(X, TabularFeatures) else tabular(X).values
+    return (X if isinstance(X, TabularFeatures) else tabular(X)).values
 
 
 def deal(groups: NDArray[np.intp], folds: int, seed: int) -> NDArray[np.intp]:
