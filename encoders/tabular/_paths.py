@@ -29,7 +29,7 @@ class Paths:
 
 
 def sweep(
-    union: Union, longest: FloatArray, runs: FloatArray, keep: FloatArray, walk: FloatArray
+    union: Union, longest: FloatArray, runs: FloatArray, breaks: BoolArray, walk: FloatArray
 ) -> Paths:
     """Compute path statistics by dynamic programming, level by level.
 
