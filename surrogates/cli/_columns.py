@@ -73,5 +73,5 @@ def notes(rows: Sequence[Row], tasks: Iterable[str]) -> list[str]:
             remarks = list(row["notes"])
             if row["familiarity"] != "familiar" and row["reason"]:
                 remarks.insert(0, f"{row['familiarity']}: {row['reason']}")
-            lines += [f"{names[row['file']]}: {remark}" for remark in dict.fromkeys(remarks)]
-    return lines
+            lines += [f"{names[row['file']]}: {remark}" for remark in remarks]
+    return list(dict.fromkeys(lines))
