@@ -11,7 +11,8 @@ from archcast import datasets
 from archcast.datasets.nasbench101 import specs_of
 from archcast.encoders.spaces import NASBench101
 
-pytestmark = pytest.mark.slow
+# One worker for the whole file: enumerating the space, which its fixtures need, takes a minute.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("nasbench101")]
 
 
 @pytest.fixture(scope="module")
