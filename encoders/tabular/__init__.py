@@ -46,7 +46,7 @@ def tabular(graphs: Sequence[ComputeGraph]) -> TabularFeatures:
         graphs: n architectures.
 
     Returns:
-        The table of n rows; a graph without any node is a row of zeros.
+        The table of n rows.
 
     Reference:
         Kadlecová et al., "Surprisingly Strong Performance Prediction with Neural Graph Features",
@@ -54,14 +54,10 @@ def tabular(graphs: Sequence[ComputeGraph]) -> TabularFeatures:
     """
     names = feature_names()
     values = np.zeros((len(graphs), len(names)), np.float32)
-    if len(graphs) == 1:
-        unique = [0] if len(graphs[0]) else []
-        copies: NDArray[np.int64] | None = None
-    else:
-        unique, copies = _distinct(graphs)
-    for rows in _chunks(graphs, unique):
+    first, copies = _distinct(graphs)
+    for rows in _chunks(graphs, first):
         values[rows] = _encode([graphs[i] for i in rows])
-    return TabularFeatures(names, values if copies is None else values[copies])
+    return TabularFeatures(names, values[copies])
 
 
 def feature_names() -> tuple[str, ...]:
@@ -88,9 +84,11 @@ def _encode(graphs: Sequence[ComputeGraph]) -> NDArray[np.float32]:
 
 def _distinct(graphs: Sequence[ComputeGraph]) -> tuple[list[int], NDArray[np.int64]]:
     """Indices of the first graph of every hash, and for each graph the index that stands for it."""
+    if len(graphs) == 1:  # a hash is not worth its while
+        return [0], np.zeros(1, np.int64)
     first: dict[str, int] = {}
     copies = np.array([first.setdefault(g.hash, i) for i, g in enumerate(graphs)], np.int64)
-    return [i for i in first.values() if len(graphs[i])], copies
+    return list(first.values()), copies
 
 
 def _chunks(graphs: Sequence[ComputeGraph], rows: Sequence[int]) -> Iterator[list[int]]:

@@ -54,7 +54,7 @@ def sweep(
     split_runs, split_walk = longest.shape[1], longest.shape[1] + runs.shape[1]
     add = np.concatenate([longest, runs, walk, np.zeros((len(order), 1))], 1)[order]
     state, keep = add.copy(), 1.0 - breaks[order]
-    any_break = breaks[order].any(1)
+    any_break: BoolArray = np.asarray(breaks[order].any(1))
     for low, high in _levels(union.depth[order]):
         edges = source[first[low] : first[high - 1] + degree[high - 1]]
         if len(edges) == high - low:
