@@ -65,6 +65,8 @@ def _chain(nodes: list[Node], start: int) -> list[int]:
 
 
 def _modulation(nodes: list[Node], node: Node) -> None:
+    if node.op == "add" and node.inputs[0] == node.inputs[1]:
+        return  # x + x stays a sum: what follows weighs it against other operands
     left, right = (_chain(nodes, i) for i in node.inputs)
     common = next((i for i in left if i in set(right)), None)
     if common is None:

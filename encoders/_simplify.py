@@ -9,6 +9,7 @@ operators on equal operands become one; sizes are settled and what remains is nu
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from archcast.encoders import _fuse
@@ -88,13 +89,17 @@ def _absorb(target: Node, node: Node) -> None:
 
 
 def _pass_through(trace: Tracer, live: list[int]) -> None:
-    """Remove slices, scalars and merged affines; operands become unique."""
+    """Remove slices, scalars and merged affines; operands become unique, but for sums."""
     nodes = trace.nodes
     stand = list(range(len(nodes)))
     alive = set(live)
+    parts: set[int] = set()
     for index in live:
         node = nodes[index]
-        node.inputs = list(dict.fromkeys(stand[i] for i in node.inputs if i in alive))
+        # x + x is not x to what follows; parts of x put together again are.
+        whole = set(node.inputs) - parts if node.op == "add" else set()
+        came = [i for i in node.inputs if i in alive]
+        node.inputs = _operands(came, stand, whole)
         if len(node.inputs) != 1:
             continue
         before = nodes[node.inputs[0]]
@@ -102,6 +107,8 @@ def _pass_through(trace: Tracer, live: list[int]) -> None:
         if node.op == "affine":
             gone = before.op in _ABSORBING or before.op == "input"
         if gone:
+            if node.op in ("slice", "scalar") or parts & set(came):
+                parts.add(index)
             stand[index] = node.inputs[0]
             _absorb(before, node)
     trace.outputs = list(dict.fromkeys(stand[i] for i in trace.outputs))
@@ -147,9 +154,21 @@ def _merge_nested(nodes: list[Node], live: list[int], uses: Counter[int]) -> boo
                 _absorb(node, inner)
             operands.extend(inner.inputs if nested else [i])
         if operands != node.inputs:
-            node.inputs = list(dict.fromkeys(operands))
+            node.inputs = operands if node.op == "add" else list(dict.fromkeys(operands))
             changed = True
     return changed
+
+
+def _operands(
+    inputs: Iterable[int], stand: Mapping[int, int] | Sequence[int], repeatable: Collection[int]
+) -> list[int]:
+    """What stands for the inputs now, each once, but as often as it comes where repeatable."""
+    operands: list[int] = []
+    for i in inputs:
+        now = stand.get(i, i) if isinstance(stand, Mapping) else stand[i]
+        if now not in operands or i in repeatable:
+            operands.append(now)
+    return operands
 
 
 def _merge_equal(trace: Tracer, live: list[int]) -> bool:
@@ -159,7 +178,8 @@ def _merge_equal(trace: Tracer, live: list[int]) -> bool:
     for index in live:
         node = nodes[index]
         if any(i in stand for i in node.inputs):
-            node.inputs = list(dict.fromkeys(stand.get(i, i) for i in node.inputs))
+            whole = {i for i in node.inputs if node.op == "add" and nodes[i].op != "affine"}
+            node.inputs = _operands(node.inputs, stand, whole)
         if node.op in _JOINING and len(node.inputs) == 1:
             stand[index] = node.inputs[0]
             _absorb(nodes[node.inputs[0]], node)
@@ -167,7 +187,7 @@ def _merge_equal(trace: Tracer, live: list[int]) -> bool:
         if node.op == "input" or node.weights or node.sources:
             continue
         key = (
-            node.op, frozenset(node.inputs), node.channels, node.extent, node.kernel, node.stride,
+            node.op, tuple(sorted(node.inputs)), node.channels, node.extent, node.kernel, node.stride,
             node.dilation, node.groups, node.heads, node.label, node.value,
         )  # fmt: skip
         first = seen.setdefault(key, index)

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 Dims = tuple[int, ...]
@@ -32,6 +31,8 @@ class Tensor:
         data: the numbers of a small constant, where known.
         sources: (name, elements) of the trained weights a constant is made of.
         floating: whether it holds real numbers.
+        nothing: whether it is what is left of a path multiplied by zero; it adds nothing, and
+            the weights on that path count for nothing.
     """
 
     shape: Dims
@@ -39,6 +40,7 @@ class Tensor:
     data: NDArray[Any] | None = None
     sources: tuple[tuple[str, int], ...] = ()
     floating: bool = True
+    nothing: bool = False
 
     @property
     def constant(self) -> bool:
@@ -122,6 +124,9 @@ class Tracer:
     # --------------------------------------------------------------- general
     def constant(self, shape: Dims, of: Iterable[Tensor] = (), floating: bool = True) -> Tensor:
         """A constant without known numbers, made of other constants."""
+        of = list(of)
+        if any(tensor.nothing for tensor in of):
+            return Tensor(shape, floating=floating, nothing=True)
         return Tensor(shape, sources=merge_sources(of), floating=floating)
 
     def add(
@@ -352,13 +357,14 @@ class Tracer:
     def binary(self, op: str, a: Tensor, b: Tensor, shape: Dims) -> Tensor:
         """Addition, multiplication and their kin, with broadcasting."""
         if a.constant and b.constant:
-            return self.constant(shape, (a, b))
+            summed = op in ("add", "sub") and a.nothing != b.nothing
+            return self.constant(shape, [t for t in (a, b) if not (summed and t.nothing)])
         if a.constant or b.constant:
             return self._with_constant(op, a, b, shape)
         if a.node == b.node and a.shape == b.shape:
             if op == "mul":
                 return self.unary("pow", a, value=2.0)
-            if op in ("add", "maximum", "minimum"):
+            if op in ("maximum", "minimum"):
                 return self.view(a, shape)
         first, second = (a, b) if a.size >= b.size else (b, a)
         return self.add(op, [first, second], shape)
@@ -372,8 +378,10 @@ class Tracer:
         if op == "div" and a.constant:
             return self.add("pow", [x], shape, value=-1.0)
         kind = "add" if op in ("add", "sub") else "mul"
-        if number == 0 and kind == "mul" and op == "mul":
-            return Tensor(shape, data=np.zeros(shape) if math.prod(shape) <= SMALL else None)
+        if op == "mul" and (number == 0 or c.nothing):
+            return Tensor(shape, nothing=True)
+        if c.nothing and kind == "add":
+            return self.view(x, shape)
         if c.size == 1:
             value = number if number is not None else math.nan
             value = -value if op == "sub" else 1 / value if op == "div" and value else value

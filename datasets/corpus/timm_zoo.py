@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from archcast.datasets._benchmark import Benchmark, FloatArray
 from archcast.datasets._fetch import fetch
-from archcast.datasets._timm_graphs import TimmGraphs
+from archcast.datasets._zoo_graphs import ZooGraphs
 
 #: Data set -> file with its accuracies.
 _SETS: Final = {
@@ -53,7 +53,7 @@ def load() -> Benchmark:
     recipe = _recipe()
     recipes = dict.fromkeys(labels, recipe)
     labels |= {f"{name}/images_per_second": partial(_speed, f) for name, f in _DEVICES.items()}
-    builder = TimmGraphs()
+    builder = ZooGraphs("timm")
     keys = [(_architecture(model), size) for model, size in rows]
     return Benchmark(
         "timm_zoo",

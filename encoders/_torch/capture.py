@@ -57,7 +57,14 @@ class Recording:
         steps = [
             [s.name, s.target, _coded(list(s.args)), _coded(s.kwargs), s.result] for s in self.steps
         ]
-        return json.dumps({**vars(self), "steps": steps}, separators=(",", ":"))
+        data = {
+            "inputs": self.inputs,
+            "weights": self.weights,
+            "values": self.values,
+            "steps": steps,
+            "outputs": self.outputs,
+        }
+        return json.dumps(data, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Recording:

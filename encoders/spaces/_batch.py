@@ -157,13 +157,13 @@ class GraphBatch:
         Args:
             op: ``add`` or ``concat``.
             rows: its row, or (graphs,) rows.
-            operands: what it reads; repeated operands count once.
+            operands: what it reads; a sum counts repeated ones, a concatenation does not.
 
         Returns:
             The nodes; the operand itself where there is only one, 0 where there is none.
         """
-        unique: list[Value] = []
-        for operand in operands:
+        unique: list[Value] = list(operands) if op == "add" else []
+        for operand in () if op == "add" else operands:
             repeated = np.zeros(self.size, np.bool_)
             for earlier in unique:
                 repeated |= earlier == operand

@@ -11,7 +11,7 @@ from archcast.datasets import Benchmark
 from archcast.datasets._registry import registry
 from archcast.encoders.errors import InvalidSpecError, UnknownDatasetError, UnknownTaskError
 
-NAMES = ["nasbench101", "nasbench201", "timm_zoo"]
+NAMES = ["nasbench101", "nasbench201", "timm_zoo", "torchvision_zoo"]
 
 
 @pytest.fixture

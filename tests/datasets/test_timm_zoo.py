@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from archcast import encoders
-from archcast.datasets import _timm_graphs
-from archcast.datasets._timm_graphs import TimmGraphs
+from archcast.datasets import _libraries
+from archcast.datasets._zoo_graphs import ZooGraphs
 from archcast.datasets.timm_zoo import architectures, extra_data, family, plain_224
 from archcast.encoders.errors import MissingExtraError, UnreadableModelError
 from archcast.encoders.spaces import get_space
@@ -91,16 +91,17 @@ def builder(cache, monkeypatch, tmp_path):
     monkeypatch.setenv("ARCHCAST_CACHE", str(tmp_path))
     calls = []
 
-    def export(name, size):
-        calls.append((name, size))
+    def build(self, key):
+        name, size = key
+        calls.append(key)
         if name == "broken":
             raise RuntimeError("no such operator\nwith a long tail")
         if name == "stopped":
             raise KeyboardInterrupt
         return get_space("nasbench201").graph((0, 0, 0, 3, 0, 0), image_size=size)
 
-    monkeypatch.setattr(_timm_graphs, "_export", export)
-    made = TimmGraphs()
+    monkeypatch.setattr(ZooGraphs, "_graph", build)
+    made = ZooGraphs("timm")
     made.calls = calls  # pyright: ignore[reportAttributeAccessIssue]
     return made
 
@@ -110,7 +111,7 @@ def test_graphs_are_built_once_and_kept(builder):
     graphs = builder.graphs(keys)
     assert [g.input_shape[-1] for g in graphs] == [32, 64, 32]
     assert builder.calls == [("a", 32), ("b", 64)]
-    assert TimmGraphs().graphs(keys) == graphs
+    assert ZooGraphs("timm").graphs(keys) == graphs
     assert len(builder.calls) == 2
 
 
@@ -135,9 +136,10 @@ def test_an_interrupted_build_goes_on_where_it_was(builder):
 def test_missing_timm_names_the_extra(cache, monkeypatch, tmp_path):
     monkeypatch.setenv("ARCHCAST_CACHE", str(tmp_path))
     monkeypatch.setitem(sys.modules, "torch", None)
-    _timm_graphs._timm.cache_clear()
+    _libraries.import_timm.cache_clear()
+    _libraries.import_torchvision.cache_clear()
     with pytest.raises(MissingExtraError, match=r"archcast\[torch\]"):
-        TimmGraphs().graphs([("resnet18", 64)])
+        ZooGraphs("timm").graphs([("resnet18", 64)])
 
 
 @pytest.mark.slow
@@ -150,4 +152,4 @@ def test_real_export(timm_zoo, monkeypatch, tmp_path):
     assert graph.params == 11_689_512
     assert graph.macs == pytest.approx(1.814e9, rel=1e-3)
     assert isinstance(graph, encoders.ComputeGraph)
-    assert graph.name == "resnet18"
+    assert graph.name == "resnet18@224"

@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra torch")
 pytest.importorskip("onnxscript", reason="the dynamo exporter needs onnxscript")
 
-from archcast.datasets._timm_graphs import _timm  # noqa: E402
+from archcast.datasets._libraries import import_timm  # noqa: E402
 from archcast.encoders import read  # noqa: E402
 
 TIMM = (
@@ -36,7 +36,7 @@ SIZES = {"crossvit_tiny_240": 240, "botnet26t_256": 256, "inception_v3": 299}
 
 def network(name: str):
     """A network as a trained one is: no two of its weights are equal."""
-    timm = _timm()
+    timm = import_timm()
     if name in TIMM:
         module = timm.create_model(name)
     else:

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="needs the extra torch")
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
-from archcast.datasets._timm_graphs import _timm  # noqa: E402
+from archcast.datasets._libraries import import_timm  # noqa: E402
 from archcast.encoders import read  # noqa: E402
 from archcast.encoders.errors import ShapeError, UnreadableModelError  # noqa: E402
 
@@ -42,7 +42,7 @@ class Lambda(nn.Module):
 )
 def test_published_sizes(name, size, params, macs):
     with torch.device("meta"):
-        module = _timm().create_model(name)
+        module = import_timm().create_model(name)
     graph = read(module, (1, 3, size, size))
     assert (graph.params, graph.macs) == (params, macs)
 

@@ -35,9 +35,6 @@ def test_module_reads_as_the_direct_graph(name, spec):
 
 
 @pytest.mark.parametrize("spec", DEAD)
-@pytest.mark.xfail(
-    strict=False, reason="the reader keeps what is left of a path multiplied by zero as a shift"
-)
 def test_module_with_dead_edges_reads_as_the_direct_graph(spec):
     assert read_module("nasbench201", spec) == get_space("nasbench201").graph(spec)
 
