@@ -9,6 +9,10 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+from scipy.stats import kendalltau, spearmanr
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -16,6 +20,18 @@ def parser(description: str) -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=description)
     options.add_argument("--out", type=Path, help="write the table to this file, too")
     return options
+
+
+def kendall(truth: NDArray[Any], value: NDArray[Any]) -> float:
+    """Kendall's tau-b."""
+    result: Any = kendalltau(truth, value)
+    return float(result.statistic)
+
+
+def spearman(truth: NDArray[Any], value: NDArray[Any]) -> float:
+    """Spearman's rank correlation."""
+    result: Any = spearmanr(truth, value)
+    return float(result.statistic)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

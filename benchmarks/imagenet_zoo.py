@@ -12,9 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from _report import parser, publish, table
+from _report import kendall, parser, publish, spearman, table
 from numpy.typing import NDArray
-from scipy.stats import kendalltau, spearmanr
 from sklearn.ensemble import ExtraTreesRegressor
 
 from archcast._training_sets import TrainingSet, imagenet
@@ -85,8 +84,8 @@ def evaluate(
             value[test], low[test], high[test] = fitted
     truth, value, low, high = (a[reported] for a in (data.y, value, low, high))
     return Score(
-        float(spearmanr(truth, value)[0]) if np.ptp(value) > 1 else float("nan"),
-        float(kendalltau(truth, value)[0]) if np.ptp(value) > 1 else float("nan"),
+        spearman(truth, value) if np.ptp(value) > 1 else float("nan"),
+        kendall(truth, value) if np.ptp(value) > 1 else float("nan"),
         float(np.abs(truth - value).mean()),
         float(((truth >= low) & (truth <= high)).mean()),
         float((high - low).mean()),
@@ -140,7 +139,7 @@ def main() -> None:
 def imagenet_reported() -> tuple[TrainingSet, NDArray[np.bool_]]:
     """The zoo and the mask of the reported rows."""
     data = imagenet()
-    return data, np.isin(data.rows, timm_zoo.plain_224())
+    return data, np.isin(np.arange(len(data)), timm_zoo.plain_224())
 
 
 if __name__ == "__main__":

@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import numpy as np
-from _report import parser, publish, table
+from _report import kendall, parser, publish, table
 from numpy.typing import NDArray
-from scipy.stats import kendalltau
 from sklearn.ensemble import RandomForestRegressor
 
 from archcast import datasets
@@ -73,7 +72,7 @@ class Space:
         x = self.features[self.cell_class[labelled]]
         value = model(x, self.labels[labelled], self.features)[self.cell_class]
         fresh = pool[~np.isin(self.cell_class[pool], self.cell_class[labelled])]
-        return [float(kendalltau(self.labels[rows], value[rows])[0]) for rows in (pool, fresh)]
+        return [kendall(self.labels[rows], value[rows]) for rows in (pool, fresh)]
 
 
 def canonical_cells(specs: Iterable[str]) -> NDArray[np.intp]:

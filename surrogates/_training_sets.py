@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -24,7 +24,6 @@ class TrainingSet:
     Attributes:
         x: (n, F) features.
         y: (n,) labels in the task's unit.
-        rows: (n,) row numbers in the benchmark.
         names: (n,) architectures.
         groups: (n,) families or classes, held out as a whole.
         shift: (n,) populations, held out as a whole, too.
@@ -34,7 +33,6 @@ class TrainingSet:
 
     x: NDArray[np.float32]
     y: FloatArray
-    rows: NDArray[np.int64]
     names: tuple[str, ...]
     groups: NDArray[Any]
     shift: NDArray[Any]
@@ -51,50 +49,40 @@ class TrainingSet:
 
 
 def imagenet() -> TrainingSet:
-    """All rows of the timm zoo whose graph can be built.
+    """All rows of the timm zoo.
 
     Groups are families by name, joined where two of them share a graph. The target is weights
     without extra data, evaluated at the size they were trained at; the other rows tell what extra
     data and larger test images add.
     """
     from archcast.datasets import load, timm_zoo
-    from archcast.datasets._zoo_graphs import ZooGraphs
 
+    task = "imagenet1k/top1"
     zoo = load("timm_zoo")
-    recipe = zoo.recipe("imagenet1k/top1")
-    architectures = timm_zoo.architectures()
-    keys = list(zip(architectures, recipe["image_size"].tolist(), strict=True))
-    failed = ZooGraphs("timm").build(keys)
-    rows = np.array([i for i, key in enumerate(keys) if key not in failed])
-    graphs = zoo.graphs(rows)
-    return zoo_rows(
-        rows, [architectures[i] for i in rows], graphs, recipe, zoo.labels("imagenet1k/top1")
-    )
+    return zoo_rows(timm_zoo.architectures(), zoo.graphs(), zoo.recipe(task), zoo.labels(task))
 
 
 def zoo_rows(
-    rows: NDArray[np.int64],
     architectures: Sequence[str],
     graphs: Sequence[ComputeGraph],
-    recipe: Any,
+    recipe: Mapping[str, Any],
     labels: FloatArray,
 ) -> TrainingSet:
     """Rows of the timm zoo with their graphs, as a training set."""
     from archcast.datasets import timm_zoo
 
-    larger = recipe["image_size"][rows] > recipe["train_size"][rows]
-    known = np.array([from_tag(tag) for tag in recipe["tag"][rows]])
+    larger = recipe["image_size"] > recipe["train_size"]
+    known = np.array([from_tag(tag) for tag in recipe["tag"]])
     known[:, COLUMNS.index("larger_test_size")] = larger
     families = [timm_zoo.family(name) for name in architectures]
     return TrainingSet(
         tabular(graphs).values,
-        labels[rows],
-        rows,
+        labels,
         tuple(architectures),
         np.array(join_families(families, [g.hash for g in graphs])),
-        np.zeros(len(rows)),
+        np.zeros(len(labels)),
         known,
-        (recipe["extra_data"][rows] == "") & ~larger,
+        (recipe["extra_data"] == "") & ~larger,
     )
 
 
@@ -144,7 +132,6 @@ def cells(task: str) -> TrainingSet:
     return TrainingSet(
         np.concatenate([p[0] for p in parts]),
         np.concatenate([p[3] for p in parts]),
-        np.concatenate([np.arange(len(p[3])) for p in parts]),
         tuple(name for p in parts for name in p[1]),
         np.concatenate([p[2] for p in parts]),
         space,

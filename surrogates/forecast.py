@@ -59,7 +59,7 @@ class Forecast:
     graph: ComputeGraph
     notes: tuple[str, ...] = ()
     _centre: float = field(default=0.0)
-    _residuals: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
+    _residuals: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1), compare=False)
 
     def interval(self, p: float = 0.9) -> tuple[float, float]:
         """The central interval that holds the true score with probability ``p``.

@@ -9,13 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archcast.encoders.graph import ComputeGraph
-from archcast.encoders.tabular._columns import FAMILIES
+from archcast.encoders.tabular._columns import counts, sizes, widths
+from archcast.encoders.tabular._structure import ends, pairs, paths, stages, topology
 from archcast.encoders.tabular._union import unite
 
 __all__ = ["TabularFeatures", "tabular"]
 
 #: Nodes handled at once; large enough to amortise numpy's calls, small enough for the cache.
 _CHUNK = 8192
+#: Families of columns, in the order of the table.
+_FAMILIES = (sizes, counts, widths, stages, ends, topology, pairs, paths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ _NAMES: tuple[str, ...] = ()
 
 def _yield_columns(graphs: Sequence[ComputeGraph]) -> Iterator[tuple[str, NDArray[np.float64]]]:
     union = unite(graphs)
-    for family in FAMILIES:
+    for family in _FAMILIES:
         yield from family(union)
 
 

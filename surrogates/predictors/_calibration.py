@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 _LEVELS = 401
 _RIDGE = 1.0
+_FOLDS = 10
+_STEPS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ def calibrate(
     centre: FloatArray,
     distance: FloatArray,
     disagreement: FloatArray,
-    groups: int,
+    groups: NDArray[np.intp],
 ) -> Calibration:
     """Learn the scale and the residuals from forecasts of held-out architectures.
 
@@ -66,8 +68,8 @@ def calibrate(
         centre: (n,) forecasts.
         distance: (n,) distance of each architecture to those it was forecast from.
         disagreement: (n,) between the members of the ensemble.
-        groups: how many groups the architectures are from. Errors inside a group are alike, so
-            groups, not rows, are the sample that the quantiles allow for.
+        groups: (n,) families or classes. Errors inside a group are alike, so groups, not rows,
+            are the sample that the quantiles allow for.
 
     Reference:
         Lei et al., "Distribution-Free Predictive Inference for Regression", JASA 2018, section 5;
@@ -76,18 +78,29 @@ def calibrate(
     level = float(np.median(centre))
     signs = _signs(centre - level, distance, disagreement)
     size = np.abs(error)
-    prior = np.array([np.log(size.mean() + 1e-9), 0.0, 0.0, 0.0])
+    theta = _fit_scale(size, signs)
+    count = len(np.unique(groups))
+    # Residuals by a scale that did not see them: the one fitted to the other groups.
+    fold = np.unique(groups, return_inverse=True)[1] % min(_FOLDS, count)
+    residuals = np.empty_like(error)
+    for k in np.unique(fold) if count > 1 else ():
+        other = _fit_scale(size[fold != k], signs[fold != k])
+        residuals[fold == k] = error[fold == k] / np.exp(signs[fold == k] @ other)
+    if count == 1:
+        residuals = error / np.exp(signs @ theta)
+    # Of n exchangeable groups and a new one, the new one is beyond them all once in n + 1 times.
+    levels = np.clip((np.linspace(0, 1, _LEVELS) - 0.5) * (1 + 1 / count) + 0.5, 0, 1)
+    return Calibration(theta, level, np.quantile(residuals, levels))
+
+
+def _fit_scale(size: FloatArray, signs: FloatArray) -> FloatArray:
+    """(4,) weights of the log scale under which errors of these sizes are likeliest."""
     penalty = np.diag([0.0, *[_RIDGE] * 3])
-    theta: FloatArray = prior.copy()
-    for _ in range(50):  # damped Newton steps
+    theta: FloatArray = np.array([np.log(size.mean() + 1e-9), 0.0, 0.0, 0.0])
+    for _ in range(_STEPS):  # damped Newton steps
         ratio = size * np.exp(-signs @ theta)
         slope = signs.T @ (1 - ratio) + penalty @ theta
         curve = (signs * ratio[:, None]).T @ signs + penalty + 1e-9 * np.eye(4)
         step = np.linalg.solve(curve, slope)
         theta = theta - step / max(1.0, float(np.abs(step).max()))
-    # Farther away is never surer.
-    theta[1], theta[2] = max(theta[1], 0.0), max(theta[2], 0.0)
-    residuals = error / np.exp(signs @ theta)
-    # Of n exchangeable groups and a new one, the new one is beyond them all once in n + 1 times.
-    levels = np.clip((np.linspace(0, 1, _LEVELS) - 0.5) * (1 + 1 / groups) + 0.5, 0, 1)
-    return Calibration(theta, level, np.quantile(residuals, levels))
+    return np.maximum(theta, [-np.inf, 0.0, 0.0, -np.inf])  # farther away is never surer

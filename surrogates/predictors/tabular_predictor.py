@@ -56,6 +56,7 @@ class _HeldOut:
         smooth: (n,) what the kernel forecasts.
         trees: (n,) what the trees forecast.
         near: (n,) distance to the rows that were seen.
+        groups: (n,) groups of the rows.
     """
 
     truth: FloatArray
@@ -63,6 +64,7 @@ class _HeldOut:
     smooth: FloatArray
     trees: FloatArray
     near: FloatArray
+    groups: NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,7 @@ class TabularPredictor(Estimator):
         z = Scaler.fit(x).apply(scaled.x)
         self._shape = choose(z, scaled.y, scaled.groups, scaled.recipe, scaled.target)
         held_out = [self._hold_out(rows, train, test) for train, test in self._splits(rows)]
-        self._calibrate(held_out, len(np.unique(rows.groups)))
+        self._calibrate(held_out)
         self.members_ = self._fit_members(rows)
         labels = [str(i) for i in range(len(x))] if names is None else list(names)
         self.cloud_ = Cloud(
@@ -256,13 +258,14 @@ class TabularPredictor(Estimator):
             members.kernel.predict(distance),
             members.trees.predict(held.x),
             members.nearness(held.x, distance),
+            held.groups,
         )
 
-    def _calibrate(self, held_out: list[_HeldOut], groups: int) -> None:
+    def _calibrate(self, held_out: list[_HeldOut]) -> None:
         """Weigh the members, then learn the errors without and with the recipe told."""
-        truth, told, smooth, trees, near = (
+        truth, told, smooth, trees, near, groups = (
             np.concatenate([getattr(part, name) for part in held_out])
-            for name in ("truth", "told", "smooth", "trees", "near")
+            for name in _HeldOut.__slots__
         )
         errors = [np.abs(truth - (1 - w) * smooth - w * trees).mean() for w in _WEIGHTS]
         self.weight_ = float(_WEIGHTS[int(np.argmin(errors))])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -84,9 +86,7 @@ def test_kinds_go_by_geometry_not_by_the_operator_name():
 
 def test_only_the_network_enters_not_the_facts_of_its_file():
     graph = residual()
-    other = ComputeGraph(
-        **graph.columns, edges=graph.edges, params=123, name="other", source="onnx"
-    )
+    other = replace(graph, params=123, name="other", source="onnx")
     assert (tabular([graph]).values == tabular([other]).values).all()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from archcast.encoders.tabular import feature_names
 from archcast.predictors import TabularPredictor, load_predictor, save_predictor
 from archcast.predictors.tabular_predictor import deal
 
-SMALL = {"rounds": 30, "folds": 3}
+SMALL: dict[str, Any] = {"rounds": 30, "folds": 3}
 
 
 def table(n: int = 150, seed: int = 0):
@@ -42,7 +43,7 @@ def test_parameters_and_clone():
     from sklearn.base import clone, is_regressor
 
     predictor = TabularPredictor("log", rounds=7)
-    copy = clone(predictor)
+    copy: Any = clone(predictor)
     assert copy is not predictor
     assert copy.get_params() == predictor.get_params()
     assert is_regressor(predictor)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from archcast.predictors._boosting import boost
 from archcast.predictors._trees import Forest, from_lightgbm, from_sklearn
+
+SMALL: dict[str, Any] = {
+    "rounds": 5,
+    "leaves": 7,
+    "learning_rate": 0.1,
+    "smallest_leaf": 5,
+    "seed": 0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -21,10 +31,15 @@ def test_lightgbm(data):
     import lightgbm
 
     x, y = data
-    settings = {"num_leaves": 31, "verbose": -1, "num_threads": 1, "min_data_in_leaf": 3}
+    settings: dict[str, Any] = {
+        "num_leaves": 31,
+        "verbose": -1,
+        "num_threads": 1,
+        "min_data_in_leaf": 3,
+    }
     booster = lightgbm.train(settings, lightgbm.Dataset(x, y), 60)
     ours = from_lightgbm(booster).leaves(x).sum(1, dtype=np.float64)
-    np.testing.assert_allclose(ours, booster.predict(x), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(ours, np.asarray(booster.predict(x)), rtol=1e-5, atol=1e-5)
 
 
 def test_samples_on_a_threshold_go_left_as_in_lightgbm(data):
@@ -37,7 +52,7 @@ def test_samples_on_a_threshold_go_left_as_in_lightgbm(data):
     rows = np.arange(len(edge))
     edge[rows, forest.column] = np.where(np.isfinite(forest.threshold), forest.threshold, 0)
     ours = forest.leaves(edge).sum(1, dtype=np.float64)
-    np.testing.assert_allclose(ours, booster.predict(edge), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(ours, np.asarray(booster.predict(edge)), rtol=1e-5, atol=1e-5)
 
 
 def test_scikit_learn(data):
@@ -51,16 +66,14 @@ def test_scikit_learn(data):
 
 def test_a_constant_target_gives_single_leaves():
     x = np.zeros((40, 2), np.float32)
-    arguments = {"rounds": 3, "leaves": 7, "learning_rate": 0.1, "smallest_leaf": 5, "seed": 0}
-    trees = boost(x, np.full(40, 2.5), **arguments)
+    trees = boost(x, np.full(40, 2.5), **SMALL)
     assert trees.forest.depth == 0
     np.testing.assert_allclose(trees.predict(x), 2.5)
 
 
 def test_arrays_round_trip_and_damage_is_noticed(data):
     x, y = data
-    arguments = {"rounds": 5, "leaves": 7, "learning_rate": 0.1, "smallest_leaf": 5, "seed": 0}
-    forest = boost(x, y, **arguments).forest
+    forest = boost(x, y, **SMALL).forest
     arrays = forest.arrays()
     assert (Forest.from_arrays(arrays).leaves(x) == forest.leaves(x)).all()
     for name, value in (("left", 10**6), ("roots", -1), ("column", -3)):
