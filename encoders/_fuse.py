@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from archcast.encoders._trace import Node, attention_heads
+from archcast.encoders._geometry import attention_heads
+from archcast.encoders._trace import Node
 
 #: Operators with one operand that may stand between a value and its modulation.
 _CHEAP = frozenset(

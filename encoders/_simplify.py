@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from archcast.encoders import _fuse
-from archcast.encoders._trace import Node, Tracer, geometry, joined_geometry
+from archcast.encoders._geometry import geometry, joined_geometry
+from archcast.encoders._trace import Node, Tracer
 from archcast.encoders.errors import NotANetworkError
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.ops import COMPUTE, OP_ID
@@ -187,8 +188,8 @@ def _merge_equal(trace: Tracer, live: list[int]) -> bool:
         if node.op == "input" or node.weights or node.sources:
             continue
         key = (
-            node.op, tuple(sorted(node.inputs)), node.channels, node.extent, node.kernel, node.stride,
-            node.dilation, node.groups, node.heads, node.label, node.value,
+            node.op, tuple(sorted(node.inputs)), node.channels, node.extent, node.kernel,
+            node.stride, node.dilation, node.groups, node.heads, node.label, node.value,
         )  # fmt: skip
         first = seen.setdefault(key, index)
         if first != index:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from archcast.encoders._trace import Dims, Tensor, Tracer, merge_sources
+from archcast.encoders._geometry import Dims
+from archcast.encoders._trace import Tensor, Tracer, merge_sources
 from archcast.encoders.errors import ShapeError
 
 #: A tensor, or an ONNX sequence of them.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from archcast.encoders._geometry import Dims, triple
 from archcast.encoders._onnx.call import Call, Rule, Value, axis_of, broadcast, positive
-from archcast.encoders._trace import Dims, Tensor, triple
+from archcast.encoders._trace import Tensor
 from archcast.encoders.errors import ShapeError, UnreadableModelError
 
 

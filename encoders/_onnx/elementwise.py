@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
+from archcast.encoders._geometry import Dims
 from archcast.encoders._onnx.call import Call, Rule, Value, axis_of, broadcast
-from archcast.encoders._trace import Dims, Tensor
+from archcast.encoders._trace import Tensor
 
 #: ONNX operator -> operator of the vocabulary, for those that keep the shape.
 UNARY = {

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from archcast.encoders._geometry import Dims
 from archcast.encoders._onnx import compute, contrib, elementwise, views
 from archcast.encoders._onnx.call import Call, Rule, Value
-from archcast.encoders._trace import Dims, Tensor
+from archcast.encoders._trace import Tensor
 
 _OWN: dict[str, Rule] = {**views.RULES, **elementwise.RULES, **compute.RULES}
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from archcast.encoders._geometry import Dims
 from archcast.encoders._onnx.call import Call, Rule, Value, axis_of, broadcast, positive, reshaped
-from archcast.encoders._trace import SMALL, Dims, Tensor
+from archcast.encoders._trace import SMALL, Tensor
 from archcast.encoders.errors import ShapeError, UnreadableModelError
 
 
