@@ -31,6 +31,7 @@ IMPORT_ROOTS = {
     "surrogates": "archcast",
     "encoders": "archcast.encoders",
     "datasets/corpus": "archcast.datasets",
+    "zero_cost": "archcast.zero_cost",
 }
 
 
