@@ -16,8 +16,9 @@ from archcast.predictors._boosting import BoostedTrees
 from archcast.predictors._calibration import Calibration
 from archcast.predictors._cloud import Cloud
 from archcast.predictors._kernel import KernelRidge, Scaler
+from archcast.predictors._members import Members
 from archcast.predictors._trees import Forest
-from archcast.predictors.tabular_predictor import Members, TabularPredictor
+from archcast.predictors.tabular_predictor import TabularPredictor
 
 __all__ = ["load_predictor", "save_predictor"]
 

@@ -12,19 +12,18 @@ from numpy.typing import ArrayLike, NDArray
 from archcast import _transforms
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.tabular import TabularFeatures, tabular
-from archcast.predictors._boosting import BoostedTrees, boost
+from archcast.predictors._boosting import boost
 from archcast.predictors._calibration import calibrate
-from archcast.predictors._cloud import Cloud, nearest
+from archcast.predictors._cloud import Cloud
 from archcast.predictors._estimator import Estimator
-from archcast.predictors._kernel import KernelRidge, Scaler, choose, distances, fit_kernel
+from archcast.predictors._kernel import Scaler, choose, fit_kernel
+from archcast.predictors._members import HeldOut, Members, Rows, deal
 
 FloatArray = NDArray[np.float64]
 Architectures = Sequence[ComputeGraph] | TabularFeatures | NDArray[Any]
 
 _WEIGHTS = np.linspace(0, 1, 11)
 _HELD_OUT_ROWS = 4000
-#: A feature this many scales out of range is as strange as can be.
-_FAR = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,75 +43,6 @@ class Distribution:
     near: FloatArray
     neighbour: NDArray[np.intp]
     residuals: FloatArray
-
-
-@dataclass(frozen=True, slots=True)
-class _HeldOut:
-    """Forecasts of n rows by members that did not see their group.
-
-    Attributes:
-        truth: (n,) targets less the effect of the recipe to be expected.
-        told: (n,) targets less the effect of the recipe that they had.
-        smooth: (n,) what the kernel forecasts.
-        trees: (n,) what the trees forecast.
-        near: (n,) distance to the rows that were seen.
-        groups: (n,) groups of the rows.
-    """
-
-    truth: FloatArray
-    told: FloatArray
-    smooth: FloatArray
-    trees: FloatArray
-    near: FloatArray
-    groups: NDArray[np.intp]
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Training rows; see :meth:`TabularPredictor.fit`."""
-
-    x: NDArray[np.float32]
-    y: FloatArray
-    groups: NDArray[np.intp]
-    shift: NDArray[np.intp]
-    recipe: FloatArray
-    target: NDArray[np.bool_]
-
-    def take(self, rows: NDArray[Any]) -> _Rows:
-        return _Rows(*(getattr(self, name)[rows] for name in self.__slots__))
-
-
-@dataclass(frozen=True, slots=True)
-class Members:
-    """The two members of the ensemble, fitted to one set of rows.
-
-    Attributes:
-        scaler: of the features, for the kernel.
-        envelope: (2, F) smallest and largest value of each feature.
-        support: (m, F) scaled features that the kernel compares with.
-        kernel: the smooth member.
-        trees: the boosted member.
-    """
-
-    scaler: Scaler
-    envelope: NDArray[np.float32]
-    support: FloatArray
-    kernel: KernelRidge
-    trees: BoostedTrees
-
-    def distance(self, x: NDArray[np.float32]) -> FloatArray:
-        """(n, m) distances to the support."""
-        return distances(self.scaler.apply(x), self.support)
-
-    def excess(self, x: NDArray[np.float32]) -> FloatArray:
-        """(n, F) how many scales a feature lies outside everything seen; 0 inside."""
-        low, high = self.envelope
-        return (np.maximum(low - x, 0) + np.maximum(x - high, 0)) / self.scaler.scale
-
-    def nearness(self, x: NDArray[np.float32], distance: FloatArray) -> FloatArray:
-        """(n,) distance to the nearest of the support, and beyond the range of all of it."""
-        beyond = np.minimum(self.excess(x), _FAR)
-        return nearest(distance) + np.sqrt((beyond**2).mean(1))
 
 
 class TabularPredictor(Estimator):
@@ -181,7 +111,7 @@ class TabularPredictor(Estimator):
             The fitted predictor.
         """
         x = features(X)
-        rows = _Rows(
+        rows = Rows(
             x,
             _transforms.forward(self.transform, y),
             _codes(groups, x),
@@ -205,7 +135,7 @@ class TabularPredictor(Estimator):
         self.n_features_in_ = x.shape[1]
         return self
 
-    def _choose_support(self, rows: _Rows) -> NDArray[np.intp]:
+    def _choose_support(self, rows: Rows) -> NDArray[np.intp]:
         """Row numbers the kernel compares with: all, or as many of each population."""
         if len(rows.y) <= self.support:
             return np.arange(len(rows.y))
@@ -217,9 +147,9 @@ class TabularPredictor(Estimator):
             parts.append(rng.permutation(members)[: self.support // len(populations)])
         return np.sort(np.concatenate(parts))
 
-    def _fit_members(self, rows: _Rows) -> Members:
+    def _fit_members(self, rows: Rows) -> Members:
         if not rows.target.any():
-            rows = _Rows(rows.x, rows.y, rows.groups, rows.shift, rows.recipe, ~rows.target)
+            rows = Rows(rows.x, rows.y, rows.groups, rows.shift, rows.recipe, ~rows.target)
         scaler = Scaler.fit(rows.x)
         chosen = rows.take(self._choose_support(rows))
         support = scaler.apply(chosen.x)
@@ -237,7 +167,7 @@ class TabularPredictor(Estimator):
         return Members(scaler, np.stack([rows.x.min(0), rows.x.max(0)]), support, kernel, trees)
 
     # ----------------------------------------------------------- calibration
-    def _splits(self, rows: _Rows) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    def _splits(self, rows: Rows) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
         """Training and held-out rows, by group and then by population."""
         populations = np.unique(rows.shift)
         fold = deal(rows.groups, self.folds, self.seed)
@@ -247,12 +177,12 @@ class TabularPredictor(Estimator):
                 if len(test):
                     yield np.flatnonzero(labels != label), test
 
-    def _hold_out(self, rows: _Rows, train: NDArray[np.intp], test: NDArray[np.intp]) -> _HeldOut:
+    def _hold_out(self, rows: Rows, train: NDArray[np.intp], test: NDArray[np.intp]) -> HeldOut:
         rng = np.random.default_rng(self.seed)
         held = rows.take(np.sort(rng.permutation(test)[:_HELD_OUT_ROWS]))
         members = self._fit_members(rows.take(train))
         distance = members.distance(held.x)
-        return _HeldOut(
+        return HeldOut(
             held.y - members.kernel.offset(distance),
             held.y - members.kernel.offset(distance, held.recipe),
             members.kernel.predict(distance),
@@ -261,11 +191,10 @@ class TabularPredictor(Estimator):
             held.groups,
         )
 
-    def _calibrate(self, held_out: list[_HeldOut]) -> None:
+    def _calibrate(self, held_out: list[HeldOut]) -> None:
         """Weigh the members, then learn the errors without and with the recipe told."""
         truth, told, smooth, trees, near, groups = (
-            np.concatenate([getattr(part, name) for part in held_out])
-            for name in _HeldOut.__slots__
+            np.concatenate([getattr(part, name) for part in held_out]) for name in HeldOut.__slots__
         )
         errors = [np.abs(truth - (1 - w) * smooth - w * trees).mean() for w in _WEIGHTS]
         self.weight_ = float(_WEIGHTS[int(np.argmin(errors))])
@@ -340,19 +269,6 @@ def features(X: Architectures) -> NDArray[np.float32]:
     if isinstance(X, np.ndarray):
         return np.asarray(X, np.float32)
     return (X if isinstance(X, TabularFeatures) else tabular(X)).values
-
-
-def deal(groups: NDArray[np.intp], folds: int, seed: int) -> NDArray[np.intp]:
-    """Deal whole groups to folds of about equal size: (n,) groups to (n,) folds."""
-    labels, inverse, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(labels))
-    order = order[np.argsort(-sizes[order], kind="stable")]
-    fold_of, filled = np.empty(len(labels), np.intp), np.zeros(folds)
-    for label in order:
-        fold_of[label] = np.argmin(filled)
-        filled[fold_of[label]] += sizes[label]
-    return fold_of[inverse]
 
 
 def _codes(labels: ArrayLike | None, x: NDArray[np.float32]) -> NDArray[np.intp]:

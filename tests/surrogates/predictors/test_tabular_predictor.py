@@ -13,7 +13,7 @@ import pytest
 from archcast.encoders.errors import ModelFormatError, StorageError
 from archcast.encoders.tabular import feature_names
 from archcast.predictors import TabularPredictor, load_predictor, save_predictor
-from archcast.predictors.tabular_predictor import deal
+from archcast.predictors._members import deal
 
 SMALL: dict[str, Any] = {"rounds": 30, "folds": 3}
 
