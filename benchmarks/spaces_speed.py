@@ -26,7 +26,7 @@ from archcast.encoders.spaces._nasbench101_cells import module_hashes, unique_ce
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--graphs", type=int, default=8000, help="graphs a space")
     options = parser.parse_args()
     lines = ["| what | graphs/s | mean operators | one at a time |", "|---|---|---|---|"]

@@ -70,17 +70,18 @@ def _no_compute(nodes: list[Node]) -> str:
 def _alive(trace: Tracer) -> list[int]:
     """Indices of the nodes on a path from an input to an output, in their order."""
     nodes = trace.nodes
-    ahead = [False] * len(nodes)
-    for index, node in enumerate(nodes):
-        ahead[index] = node.op == "input" or any(ahead[i] for i in node.inputs)
-    behind = [False] * len(nodes)
-    for index in trace.outputs:
-        behind[index] = True
-    for index in range(len(nodes) - 1, -1, -1):
-        if behind[index]:
-            for i in nodes[index].inputs:
-                behind[i] = True
-    return [i for i in range(len(nodes)) if ahead[i] and behind[i]]
+    needed, waiting = set(trace.outputs), list(trace.outputs)
+    while waiting:
+        for i in nodes[waiting.pop()].inputs:
+            if i not in needed:
+                needed.add(i)
+                waiting.append(i)
+    fed: set[int] = set()
+    for index in sorted(needed):
+        node = nodes[index]
+        if node.op == "input" or not fed.isdisjoint(node.inputs):
+            fed.add(index)
+    return sorted(fed)
 
 
 def _absorb(target: Node, node: Node) -> None:
@@ -136,7 +137,8 @@ def _flatten(trace: Tracer) -> None:
         uses = Counter(i for index in live for i in trace.nodes[index].inputs)
         uses.update(trace.outputs)
         changed = _merge_nested(trace.nodes, live, uses)
-        live = _alive(trace)
+        if changed:
+            live = _alive(trace)
         changed = _merge_equal(trace, live) or changed
 
 

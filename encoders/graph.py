@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -219,8 +220,8 @@ def _attribute_colours(
     rows = np.concatenate([columns[name].reshape(n, -1) for name in COLUMNS], 1, dtype=np.int64)
     colours = _canonical.attribute_colours(rows)
     for index, label in labels.items():
-        digest = _canonical.blake2b(label.encode(), digest_size=8).digest()
-        colours[index] ^= np.uint64(int.from_bytes(digest, "little"))
+        digest = int.from_bytes(blake2b(label.encode(), digest_size=8).digest(), "little")
+        colours[index] = colours[index] ^ np.uint64(digest)
     return colours
 
 
@@ -231,7 +232,7 @@ def save_graphs(path: str | Path, graphs: Sequence[ComputeGraph]) -> None:
         StorageError: the file cannot be written; what was there before is kept.
     """
     arrays = pack(graphs)
-    write_atomically(Path(path), lambda file: np.savez_compressed(file, **arrays))
+    write_atomically(Path(path), lambda file: np.savez_compressed(file, **cast("Any", arrays)))
 
 
 def load_graphs(path: str | Path) -> list[ComputeGraph]:

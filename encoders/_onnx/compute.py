@@ -263,7 +263,8 @@ def _recurrent(call: Call) -> list[Value]:
         steps,
     )
     last = call.trace.part(result, (directions, batch, hidden))
-    return [result, last, last][: max(len(call.outputs), 1)]
+    results: list[Value] = [result, last, last]
+    return results[: max(len(call.outputs), 1)]
 
 
 RULES: dict[str, Rule] = {

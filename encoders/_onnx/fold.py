@@ -87,7 +87,7 @@ def _filled(attributes: Attributes, shape: Array) -> Array | None:
     filler = getattr(attributes.get("value"), "data", None)
     filler = np.zeros(1, np.float32) if filler is None else filler
     if math.prod(dims) > (4 if filler.dtype.kind == "f" else SMALL):
-        return None
+        return None  # a weight: its shape is all that counts
     return np.full(dims, filler.reshape(-1)[0], filler.dtype)
 
 
@@ -99,8 +99,8 @@ def _clip(attributes: Attributes, x: Array, *bounds: Array | None) -> Array:
 
 
 def _range(_: Attributes, start: Array, limit: Array, delta: Array) -> Array | None:
-    a, b, c = start.item(), limit.item(), delta.item()
-    return np.arange(a, b, c, start.dtype) if c and abs((b - a) / c) <= SMALL else None
+    a, b, c = (float(x.reshape(-1)[0]) for x in (start, limit, delta))
+    return np.arange(a, b, c).astype(start.dtype) if c and abs((b - a) / c) <= SMALL else None
 
 
 def _reduced(function: Callable[..., Array]) -> Callable[..., Array]:
@@ -176,3 +176,6 @@ _FOLD: dict[str, Callable[..., Any]] = {
     "ReduceMean": _reduced(np.mean),
     "Size": lambda _, x: np.array(x.size),
 }
+
+#: Operators that :func:`fold` knows.
+FOLDED = frozenset(_FOLD)

@@ -366,8 +366,8 @@ def _recurrent(call: Call) -> list[Tensor]:
         x,
         matrices,
         [t for t in weights if len(t.shape) == 1],
-        shapes[0],
-        (x.shape[-1], shapes[0][-1]),
+        call.shape,
+        (x.shape[-1], call.shape[-1]),
         x.shape[1 if batch_first else 0],
     )
     return [result, *(call.trace.part(result, s) for s in shapes[1:])]

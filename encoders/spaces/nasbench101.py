@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import numpy as np
 
@@ -153,7 +153,7 @@ class NASBench101(Space[Cell101]):
         need_torch()
         from archcast.encoders.spaces._nasbench101_torch import Network
 
-        return Network(cell, num_classes or self.num_classes)
+        return Network(cast("Any", cell), num_classes or self.num_classes)
 
 
 def _split(text: str) -> tuple[list[list[int]], list[str]]:
