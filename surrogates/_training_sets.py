@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,18 +48,48 @@ class TrainingSet:
         return replace(self, names=tuple(self.names[i] for i in rows.tolist()), **arrays)
 
 
+#: Families whose first torchvision weights are of the plain recipe of their day.
+_CLASSIC: Final = frozenset(
+    ("alexnet", "densenet", "googlenet", "inception", "mnasnet", "mobilenet", "regnet", "resnet",
+     "resnext", "shufflenet", "squeezenet", "vgg")
+)  # fmt: skip
+
+
 def imagenet() -> TrainingSet:
-    """All rows of the timm zoo.
+    """All rows of the timm zoo, then those of torchvision's, which adds the classic networks.
 
     Groups are families by name, joined where two of them share a graph. The target is weights
     without extra data, evaluated at the size they were trained at; the other rows tell what extra
     data and larger test images add.
     """
-    from archcast.datasets import load, timm_zoo
+    from archcast.datasets import load, timm_zoo, torchvision_zoo
 
     task = "imagenet1k/top1"
-    zoo = load("timm_zoo")
-    return zoo_rows(timm_zoo.architectures(), zoo.graphs(), zoo.recipe(task), zoo.labels(task))
+    zoos = load("timm_zoo"), load("torchvision_zoo")
+    recipes = [dict(zoo.recipe(task)) for zoo in zoos]
+    classic = torchvision_zoo.architectures()
+    recipes[1]["tag"] = [_timm_tag(*row) for row in zip(classic, recipes[1]["tag"], strict=True)]
+    recipes[1]["train_size"] = recipes[1]["image_size"]
+    return zoo_rows(
+        [*timm_zoo.architectures(), *classic],
+        [graph for zoo in zoos for graph in zoo.graphs()],
+        {
+            field: np.concatenate([np.asarray(recipe[field]) for recipe in recipes])
+            for field in ("tag", "extra_data", "train_size", "image_size")
+        },
+        np.concatenate([zoo.labels(task) for zoo in zoos]),
+    )
+
+
+def _timm_tag(name: str, weights: str) -> str:
+    """The tag timm gives to weights of torchvision's."""
+    from archcast.datasets.timm_zoo import family
+
+    if "SWAG" in weights:
+        return "swag_in1k"
+    if weights.endswith("V2"):
+        return "tv2_in1k"
+    return "tv_in1k" if family(name) in _CLASSIC else "in1k"
 
 
 def zoo_rows(
@@ -68,7 +98,7 @@ def zoo_rows(
     recipe: Mapping[str, Any],
     labels: FloatArray,
 ) -> TrainingSet:
-    """Rows of the timm zoo with their graphs, as a training set."""
+    """Rows of model zoos with their graphs, as a training set; recipes as timm's tags say."""
     from archcast.datasets import timm_zoo
 
     larger = recipe["image_size"] > recipe["train_size"]
