@@ -49,6 +49,8 @@ def read(
         MissingExtraError: a module was given and torch is not installed.
         StorageError: the file does not exist or cannot be read.
     """
+    if isinstance(input_shape, str):
+        raise ShapeError("input_shape is a tuple of numbers, as (1, 3, 224, 224), not text")
     if isinstance(obj, ComputeGraph):
         return obj
     if isinstance(obj, (str, os.PathLike)):
@@ -86,15 +88,26 @@ def read_all(objs: Iterable[Any], input_shape: InputShape | None = None) -> list
     for index, obj in enumerate(items):
         found = _specification(obj)
         if found is None:
-            graphs[index] = read(obj, input_shape)
+            graphs[index] = _named(obj, input_shape)
         else:
             by_space.setdefault(found[0].name, []).append((index, found[1]))
     for name, specs in by_space.items():
+        _no_shape(input_shape, name)
         from archcast.encoders.spaces import get_space
 
         built = get_space(name).graphs([spec for _, spec in specs])
         graphs.update(zip((index for index, _ in specs), built, strict=True))
     return [graphs[index] for index in range(len(items))]
+
+
+def _named(obj: Any, shape: InputShape | None) -> ComputeGraph:
+    """Read one of many: an error says which file it is about."""
+    try:
+        return read(obj, shape)
+    except ArchcastError as error:
+        if not isinstance(obj, (str, os.PathLike)) or str(obj) in str(error):
+            raise
+        raise type(error)(f"{obj}: {error}") from error
 
 
 def _specification(obj: Any) -> tuple[Space[Any], str] | None:
@@ -110,10 +123,16 @@ def _read_text(obj: str | os.PathLike[str], shape: InputShape | None, name: str)
     found = _specification(obj)
     if found is not None:
         space, spec = found
+        _no_shape(shape, space.name)
         return space.graph(spec)
     from archcast.encoders._onnx.reader import read_onnx
 
     return read_onnx(Path(obj), shape, name)
+
+
+def _no_shape(shape: InputShape | None, space: str) -> None:
+    if shape is not None:
+        raise ShapeError(f"networks of {space} have their benchmark's own input; drop input_shape")
 
 
 def _read_module(module: Any, shape: InputShape | None, example: Any, name: str) -> ComputeGraph:

@@ -24,6 +24,10 @@ class InvalidSpecError(ArchcastError, ValueError):
     """A search space's specification (a cell string, a genotype) is not well formed."""
 
 
+class InvalidRecipeError(ArchcastError, ValueError):
+    """A recipe names a field or a value that no task knows."""
+
+
 class UnknownTaskError(ArchcastError, ValueError):
     """No predictor is at hand for the named task."""
 

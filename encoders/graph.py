@@ -248,7 +248,10 @@ def load_graphs(path: str | Path) -> list[ComputeGraph]:
     except FileNotFoundError as error:
         raise StorageError(f"{path}: no such file") from error
     except (ValueError, KeyError, OSError, EOFError) as error:
-        raise UnreadableModelError(f"{path}: not a file of graphs ({error})") from error
+        detail = f" ({error})" if "version" in str(error) else ""
+        raise UnreadableModelError(
+            f"{path}: not a file of graphs{detail}; give one that ComputeGraph.save wrote"
+        ) from error
     except Exception as error:  # zipfile and zlib raise their own types on damaged archives
         if type(error).__module__ in ("zipfile", "zlib"):
             raise UnreadableModelError(f"{path}: damaged ({error})") from error

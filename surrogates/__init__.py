@@ -40,7 +40,17 @@ _HOME = {
 }
 
 
+#: Subpackages that are attributes without an import of their own.
+_PACKAGES = frozenset(("datasets", "encoders", "predictors", "zero_cost"))
+
+
 def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return import_module(f"archcast.{name}")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("archcast")
     if name not in _HOME:
         raise AttributeError(f"module 'archcast' has no attribute {name!r}")
     value = getattr(import_module(_HOME[name]), name)

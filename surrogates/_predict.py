@@ -13,7 +13,7 @@ from archcast._recipe import encode
 from archcast._shipped import predictor_for
 from archcast._tasks import Task, class_count, default_task, get_task, is_image_like, tasks
 from archcast.encoders import read, read_all
-from archcast.encoders.errors import UnknownTaskError
+from archcast.encoders.errors import NotANetworkError, UnknownTaskError
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.tabular import tabular
 from archcast.forecast import Forecast
@@ -41,6 +41,8 @@ def predict(
 
     Raises:
         UnknownTaskError: no such task, or none named and the network has no default.
+        NotANetworkError: the model holds no weights.
+        InvalidRecipeError: a field or value of the recipe is not known.
         ArchcastError: the network cannot be read.
     """
     if isinstance(obj, (list, tuple)):
@@ -52,6 +54,11 @@ def forecast_all(
     graphs: Sequence[ComputeGraph], task: str | Task | None, recipe: Mapping[str, Any] | None
 ) -> list[Forecast]:
     """Forecasts of n graphs; the features of all are computed at once."""
+    for graph in graphs:
+        if graph.source in ("onnx", "torch") and not graph.op_weights.any():
+            raise NotANetworkError(
+                "the model holds no trained weights, so there is nothing to forecast"
+            )
     chosen = [get_task(task) if task is not None else _default(graph) for graph in graphs]
     x = tabular(graphs).values
     forecasts: dict[int, Forecast] = {}

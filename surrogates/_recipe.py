@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archcast._tasks import Task
+from archcast.encoders.errors import InvalidRecipeError
 
 #: Recipe columns and what in a timm weight tag they are recognised by.
 _TAGS: Final = {
@@ -25,6 +26,13 @@ _TAGS: Final = {
 }
 COLUMNS: Final = tuple(_TAGS)
 #: Values of the field ``schedule`` -> the column they switch on.
+_VALUES: Final = {
+    "pretrain": "give in1k for none, or what data it was, such as in12k, in21k, laion2b, jft",
+    "distilled": "give true or false",
+    "self_supervised": "give true or false",
+    "schedule": "give classic, plain or strong",
+}
+_FIELDS: Final = frozenset((*_VALUES, "tag"))
 _SCHEDULES: Final = {"classic": "classic", "plain": "", "strong": "strong"}
 
 
@@ -45,11 +53,23 @@ def encode(
         recipe: field -> value.
 
     Returns:
-        (R,) numbers, NaN where unknown, or None if nothing is known; and remarks on fields and
-        values that have no effect.
+        (R,) numbers, NaN where unknown, or None if nothing is known; and remarks on fields that
+        have no effect on this task.
+
+    Raises:
+        InvalidRecipeError: a field that no task has, or a value that is not understood.
     """
     if not recipe:
         return None, []
+    if not isinstance(recipe, Mapping):
+        raise InvalidRecipeError(
+            f"a recipe maps fields to values, as {{'pretrain': 'in21k'}}, not {recipe!r}"
+        )
+    unknown = sorted(set(recipe) - _FIELDS)
+    if unknown:
+        raise InvalidRecipeError(
+            f"no task has the recipe field {unknown[0]!r}; fields are {', '.join(sorted(_FIELDS))}"
+        )
     notes = [
         f"recipe field {k!r} has no effect on {task.name}"
         for k in recipe
@@ -62,8 +82,8 @@ def encode(
         values = _field(field, recipe[field])
         known.update(values)
         if not values:
-            notes.append(
-                f"recipe value {field}={recipe[field]!r} is not understood, so it has no effect"
+            raise InvalidRecipeError(
+                f"recipe value {field}={recipe[field]} is not understood; {_VALUES[field]}"
             )
     numbers = np.array(list(known.values()))
     return (numbers if np.isfinite(numbers).any() else None), sorted(notes)

@@ -42,7 +42,7 @@ class Forecast:
     """What an architecture is expected to score, and how much that is to be trusted.
 
     Attributes:
-        value: expected score in the task's unit (the median of the forecast distribution).
+        value: expected score in the task's unit; every interval holds it.
         std: standard deviation of the forecast distribution, same unit.
         familiarity: how close the architecture is to what the predictor knows.
         rank: share of the training architectures that the forecast beats, 0 to 1.
@@ -83,7 +83,7 @@ class Forecast:
             raise ValueError(f"p must lie strictly between 0 and 1, not {p}")
         ends = self._centre + np.quantile(self._residuals, [(1 - p) / 2, (1 + p) / 2])
         low, high = np.sort(self.task.backward(ends)).tolist()
-        return low, high
+        return min(low, self.value), max(high, self.value)
 
     def __repr__(self) -> str:
         low, high = self.interval()

@@ -133,3 +133,12 @@ def test_import_archcast_adds_few_modules() -> None:
     added = modules_loaded_by("import archcast") - base
     assert not {"typer", "rich", "pooch", "requests"} & added
     assert len(added) < 120
+
+
+def test_the_package_answers_for_its_parts() -> None:
+    code = "import archcast; print(archcast.encoders.read.__name__, archcast.__version__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("read ")
+    command = [sys.executable, "-m", "archcast", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("archcast ")

@@ -46,9 +46,17 @@ def read_onnx(source: Any, input_shape: InputShape | None, name: str = "") -> Co
     model = load_model(source)
     if not name:
         name = source.stem if isinstance(source, Path) else str(model.graph.name)
+    reader = _Reader(model, input_shape)
     try:
-        trace = _Reader(model, input_shape).run()
+        trace = reader.run()
         return simplify(trace, source="onnx", name=name)
+    except ShapeError as error:
+        unknown = [node.label for node in reader.trace.nodes if node.op == "other"]
+        if not unknown:
+            raise
+        raise ShapeError(
+            f"{error}; perhaps because shapes after the unknown operator {unknown[0]!r} are guesses"
+        ) from error
     except ArchcastError:
         raise
     except Exception as error:

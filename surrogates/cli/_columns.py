@@ -38,6 +38,7 @@ PLAIN = tuple(
         "params",
         "macs",
         "seconds",
+        "remarks",
     )
 )
 
@@ -59,9 +60,10 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with its interval as two values."""
+    """A row with its interval as two values, and its remarks as one text."""
     low, high = row["interval"]
-    return {**row, "low": low, "high": high}
+    remarks = "; ".join(text for text in (row["reason"], *row["notes"]) if text)
+    return {**row, "low": low, "high": high, "remarks": remarks}
 
 
 def notes(rows: Sequence[Row], tasks: Iterable[str]) -> list[str]:

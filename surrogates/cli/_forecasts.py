@@ -106,14 +106,14 @@ def describe(name: str, forecast: Forecast, seconds: float) -> dict[str, Any]:
     return {
         "file": name,
         "task": forecast.task.name,
-        "value": float(forecast.value),
+        "value": _rounded(forecast.value),
         "unit": forecast.task.unit,
-        "std": float(forecast.std),
-        "interval": [float(low), float(high)],
+        "std": _rounded(forecast.std),
+        "interval": [_rounded(low), _rounded(high)],
         "familiarity": forecast.familiarity.word,
         "nearest": forecast.familiarity.nearest,
         "reason": forecast.familiarity.reason,
-        "rank": float(forecast.rank),
+        "rank": _rounded(forecast.rank),
         "params": int(forecast.graph.params),
         "macs": forecast.graph.macs,
         "input_shape": list(forecast.graph.input_shape),
@@ -121,6 +121,11 @@ def describe(name: str, forecast: Forecast, seconds: float) -> dict[str, Any]:
         "notes": list(forecast.notes),
         "seconds": round(seconds, 6),
     }
+
+
+def _rounded(value: float) -> float:
+    """Six digits behind the point: what comes after depends on what else was asked for."""
+    return round(float(value), 6)
 
 
 def source(name: str) -> str | Path:

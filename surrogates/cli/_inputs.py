@@ -28,8 +28,9 @@ def expand(names: Iterable[str]) -> list[str]:
 def _expand_one(name: str) -> list[str]:
     path = Path(name)
     try:
-        if path.is_dir():
-            return sorted(str(file) for file in path.rglob("*.onnx")) or [name]
+        if name and path.is_dir():
+            files = (file for file in path.rglob("*") if file.suffix.lower() == ".onnx")
+            return sorted(map(str, files)) or [name]
         if path.exists() or not glob.has_magic(name):
             return [name]
         found = glob.glob(name, recursive=True)  # noqa: PTH207  Path.glob takes no absolute pattern
@@ -84,7 +85,7 @@ def parse_recipe(texts: Sequence[str]) -> dict[str, int | float | str] | None:
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise UsageError(f"--recipe {text}: write it as key=value, as in epochs=300")
+            raise UsageError(f"--recipe {text}: write it as key=value, as in pretrain=in21k")
         fields[key] = _number(value)
     return fields or None
 

@@ -37,7 +37,7 @@ Recipe = Annotated[
         "--recipe",
         "-r",
         metavar="KEY=VALUE",
-        help="How the network would be trained, as in epochs=300; repeatable.",
+        help="How the network would be trained, as in pretrain=in21k; repeatable.",
     ),
 ]
 InputShape = Annotated[

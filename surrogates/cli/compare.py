@@ -22,6 +22,8 @@ from archcast.encoders.summary import si
 if TYPE_CHECKING:
     from archcast.encoders.graph import ComputeGraph
 
+#: Width of a normal distribution's central 90 % in standard deviations.
+_NORMAL_90 = 3.2897
 _APPROXIMATION = (
     "The probability takes the two errors as normal and independent. That is an approximation:",
     "similar networks share part of their error, so it is nearer to 50 % than it should be.",
@@ -68,7 +70,9 @@ def judge(a: dict[str, Any], b: dict[str, Any]) -> dict[str, float | bool]:
     """
     same = a["hash"] == b["hash"]
     difference = 0.0 if same else b["value"] - a["value"]
-    spread = 0.0 if same else math.hypot(a["std"], b["std"])
+    # Errors have long tails, which would blow up a standard deviation: the interval tells better.
+    widths = [row["interval"][1] - row["interval"][0] for row in (a, b)]
+    spread = 0.0 if same else math.hypot(*widths) / _NORMAL_90
     sign = 1 if archcast.get_task(a["task"]).direction == "max" else -1
     chance = 0.5 if same or not spread else 0.5 * math.erfc(-sign * difference / spread / 2**0.5)
     return {

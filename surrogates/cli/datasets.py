@@ -65,6 +65,9 @@ def fetch(
     """Download the files of benchmarks, or verify those that are here."""
     failures = Failures()
     files = [file for name in names for file in datasets.info(name).files]
+    for name in names:
+        if not datasets.info(name).files:
+            sys.stderr.write(f"archcast: {name}: nothing to fetch, it comes with its package\n")
     for file in dict.fromkeys(files):
         try:
             path = datasets.fetch(file, progress=sys.stderr.isatty())

@@ -23,9 +23,7 @@ def tasks(json: Json = False) -> None:
     rows = [_row(task) for task in archcast.tasks()]
     if json:
         for row in rows:
-            _render.write_json(
-                {**row, "recipe": row["recipe"].split(", ") if row["recipe"] else []}
-            )
+            _render.write_json({**row, "recipe": row["recipe"].split()})
     else:
         _render.write_table(_COLUMNS, rows)
 

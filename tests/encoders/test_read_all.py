@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from archcast.encoders import read, read_all
-from archcast.encoders.errors import InvalidSpecError
+from archcast.encoders.errors import InvalidSpecError, ShapeError, UnreadableModelError
 from archcast.encoders.spaces import get_space
 
 
@@ -19,3 +19,13 @@ def test_a_mixture_keeps_its_order_and_gives_the_graphs_of_read(light_models: li
 def test_the_first_bad_one_is_told(light_models: list[Path]) -> None:
     with pytest.raises(InvalidSpecError):
         read_all([light_models[0], "nasbench201:|nor_conv_3x3~0|"])
+
+
+def test_what_does_not_apply_is_said(tmp_path: Path) -> None:
+    cell = "nasbench201:|nor_conv_3x3~0|+|none~0|skip_connect~1|+|nor_conv_1x1~0|none~1|none~2|"
+    with pytest.raises(ShapeError, match="own input"):
+        read_all([cell], (1, 3, 64, 64))
+    path = tmp_path / "text.onnx"
+    path.write_text("hello, this is no model")
+    with pytest.raises(UnreadableModelError, match=r"text\.onnx: "):
+        read_all([path])

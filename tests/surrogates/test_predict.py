@@ -11,7 +11,12 @@ import pytest
 import archcast
 from archcast._shipped import FOLDER
 from archcast.encoders import ComputeGraph, read
-from archcast.encoders.errors import ArchcastError, UnknownTaskError
+from archcast.encoders.errors import (
+    ArchcastError,
+    InvalidRecipeError,
+    NotANetworkError,
+    UnknownTaskError,
+)
 from archcast.encoders.ops import OP_ID
 
 CELL = (
@@ -93,7 +98,11 @@ def test_a_recipe_moves_the_forecast_and_remarks_follow(light_models):
     more = archcast.predict(path, recipe={"pretrain": "in21k"})
     old = archcast.predict(path, recipe={"tag": "tv_in1k"})
     assert more.value > plain.value > old.value
-    assert any("epochs" in n for n in archcast.predict(path, recipe={"epochs": 9}).notes)
+    with pytest.raises(InvalidRecipeError, match="'epochs'; fields are distilled, pretrain"):
+        archcast.predict(path, recipe={"epochs": 9})
+    for p in (1e-9, 0.01, 0.5, 0.99):
+        low, high = old.interval(p)
+        assert low <= old.value <= high
 
 
 def network(ops, shapes, **columns) -> ComputeGraph:
@@ -148,6 +157,7 @@ def test_every_real_file_gets_a_forecast_or_a_named_error(onnx_files):
     for path in onnx_files:
         try:
             graph = read(path)
+            archcast.predict(graph, task="imagenet1k/top1")
         except ArchcastError:
             continue
         for task in archcast.tasks():
@@ -165,3 +175,13 @@ def test_a_forecast_loads_nothing_heavy(light_models):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_model_without_weights_is_refused():
+    import onnx
+    from onnx import helper
+
+    ends = [[helper.make_tensor_value_info(n, 1, (1, 3, 64, 64))] for n in ("x", "y")]
+    node = helper.make_node("Relu", ["x"], ["y"])
+    with pytest.raises(NotANetworkError, match="no trained weights"):
+        archcast.predict(onnx.helper.make_model(helper.make_graph([node], "g", *ends)))

@@ -7,6 +7,7 @@ import pytest
 
 from archcast import get_task
 from archcast._recipe import COLUMNS, encode, from_tag
+from archcast.encoders.errors import InvalidRecipeError
 
 ZOO = get_task("imagenet1k/top1")
 
@@ -46,9 +47,19 @@ def test_fields():
 
 def test_what_has_no_effect_is_remarked():
     assert encode(ZOO, None) == (None, [])
-    numbers, notes = encode(ZOO, {"epochs": 300, "pretrain": "mystery"})
-    assert numbers is None
-    assert len(notes) == 2
-    assert "epochs" in notes[0]
     _, notes = encode(get_task("cifar10/test_accuracy"), {"pretrain": "in21k"})
     assert "no effect" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ({"epochs": 300}, "no task has the recipe field 'epochs'; fields are distilled"),
+        ({"pretrain": "mystery"}, "pretrain=mystery is not understood; give in1k"),
+        ({"distilled": "maybe"}, "give true or false"),
+        ("in21k", "maps fields to values"),
+    ],
+)
+def test_what_is_not_understood_is_refused(recipe, message):
+    with pytest.raises(InvalidRecipeError, match=message):
+        encode(ZOO, recipe)

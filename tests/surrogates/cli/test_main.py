@@ -68,8 +68,10 @@ def test_predict_piped_is_a_table_a_program_can_read(
     assert (code, err) == (0, [])
     assert [row["task"] for row in rows] == ["imagenet1k/top1", "cifar10/test_accuracy"]
     expected = archcast.predict(models / "resnet50.onnx")
-    assert float(rows[0]["value"]) == expected.value
-    assert (float(rows[0]["low"]), float(rows[0]["high"])) == expected.interval(0.9)
+    assert float(rows[0]["value"]) == pytest.approx(expected.value, abs=1e-6)
+    ends = float(rows[0]["low"]), float(rows[0]["high"])
+    assert ends == pytest.approx(expected.interval(0.9), abs=1e-6)
+    assert expected.familiarity.reason in rows[0]["remarks"]
 
 
 def test_predict_on_a_terminal_tells_failures_and_shows_the_rest(
@@ -231,14 +233,15 @@ def test_compare_a_network_with_itself_and_with_another(capsys: pytest.CaptureFi
 
 
 def test_compare_judges_by_the_tasks_direction(monkeypatch: pytest.MonkeyPatch) -> None:
-    a = {"hash": "a", "value": 10.0, "std": 3.0, "task": "t"}
-    b = {"hash": "b", "value": 15.0, "std": 4.0, "task": "t"}
+    # A normal distribution's central 90 % are 3.29 standard deviations wide.
+    a = {"hash": "a", "value": 10.0, "interval": [10.0, 10 + 3 * 3.2897], "task": "t"}
+    b = {"hash": "b", "value": 15.0, "interval": [15.0, 15 + 4 * 3.2897], "task": "t"}
     chances = []
     for direction in ("max", "min"):
         task = type("Task", (), {"direction": direction})
         monkeypatch.setattr(archcast, "get_task", lambda _name, task=task: task, raising=False)
         verdict = compare.judge(a, b)
-        assert verdict["difference_std"] == 5
+        assert verdict["difference_std"] == pytest.approx(5)
         chances.append(verdict["probability_b_better"])
     assert chances == pytest.approx([0.8413, 0.1587], abs=1e-4)  # one standard deviation
 

@@ -1,0 +1,7 @@
+"""``python -m archcast`` is ``archcast``."""
+
+import sys
+
+from archcast.cli import main
+
+sys.exit(main())
