@@ -3,22 +3,23 @@
 Whole families of the timm and torchvision zoos are held out: every row of the held-out families,
 whatever its recipe and image size, is missing from the training set. Reported are timm's rows
 trained and evaluated at 224x224 without extra data, and torchvision's without extra data.
-Everything that is chosen (kernel, weight of the members,
-interval calibration) is chosen inside the training families of each fold.
+Everything that is chosen (kernel, weight of the members, interval calibration) is chosen inside the
+training families of each fold; what was chosen by hand was chosen on one half of timm's families.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import md5
 
 import numpy as np
 from _report import kendall, parser, publish, spearman, table
 from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesRegressor
 
-from archcast._training_sets import TrainingSet, imagenet
-from archcast.datasets import splits, timm_zoo
+from archcast._training_sets import TrainingSet, imagenet, join_families
+from archcast.datasets import load, splits, timm_zoo
 from archcast.encoders.tabular import feature_names
 from archcast.predictors import TabularPredictor
 
@@ -156,15 +157,27 @@ def main() -> None:
 
 
 def reported_rows(data: TrainingSet) -> dict[str, NDArray[np.bool_]]:
-    """Title -> mask of rows: timm's, and torchvision's, which come after them."""
+    """Title -> mask of rows: timm's, the half of them kept aside, and torchvision's."""
     row_number = np.arange(len(data))
+    aside = np.zeros(len(data), bool)
     count = len(timm_zoo.architectures())
+    aside[:count] = kept_aside()
+    timm = np.isin(row_number, timm_zoo.plain_224())
     return {
-        "timm, no extra data, trained and evaluated at 224": np.isin(
-            row_number, timm_zoo.plain_224()
+        "timm, no extra data, trained and evaluated at 224": timm,
+        "Of these, the families that nobody looked at while features and model were chosen": (
+            timm & aside
         ),
         "torchvision, no extra data": (row_number >= count) & data.target,
     }
+
+
+def kept_aside() -> NDArray[np.bool_]:
+    """(1,556,) timm's rows in the half of the families that development did not look at."""
+    names = [timm_zoo.family(name) for name in timm_zoo.architectures()]
+    hashes = [graph.hash for graph in load("timm_zoo").graphs()]
+    digests = {f: int(md5(f.encode()).hexdigest(), 16) for f in set(names)}
+    return np.array([digests[f] % 2 == 1 for f in join_families(names, hashes)])
 
 
 if __name__ == "__main__":

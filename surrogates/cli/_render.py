@@ -93,6 +93,10 @@ def _advance(bar: Any, steps: int) -> None:
     bar.update(steps)
 
 
+#: Texts of at most this many characters are never folded.
+_WHOLE = 28
+
+
 def _write_pretty(columns: Sequence[Column], rows: Iterable[Row], notes: Sequence[str]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -100,12 +104,16 @@ def _write_pretty(columns: Sequence[Column], rows: Iterable[Row], notes: Sequenc
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    rows = list(rows)
     for column in columns:
+        longest = max((len(_text(column, row)) for row in rows), default=0)
         table.add_column(
             column.title,
             justify="right" if column.right else "left",
             overflow="fold",
             no_wrap=column.right,
+            # Only long texts are folded: names of tasks stay in one piece to be copied.
+            min_width=longest if longest <= _WHOLE else None,
         )
     for row in rows:
         table.add_row(
