@@ -79,15 +79,41 @@ def cold(repeats: int) -> Iterator[Row]:
     )
 
 
+def with_initializers(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The package's network as exporters write it: weights are initializers, kept outside.
+
+    In the package's file they are computed by an operator each, to keep the file small.
+    """
+    graph = model.graph
+    shapes = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
+    filled = [node for node in graph.node if node.op_type == "ConstantOfShape"]
+    for node in filled:
+        dims = shapes[node.input[0]].tolist()
+        weight = TensorProto(name=node.output[0], data_type=TensorProto.FLOAT, dims=dims)
+        weight.data_location = TensorProto.EXTERNAL
+        weight.external_data.add(key="location", value="resnet50.weights")
+        graph.initializer.append(weight)
+        graph.node.remove(node)
+    return model
+
+
 def warm(folder: Path, files: int) -> Iterator[Row]:
     """Forecasts in a running process, and many files in one command."""
     import archcast
 
-    resnet = LIGHT / "light_resnet50.onnx"
-    archcast.predict(resnet)
-    each = timed(lambda: archcast.predict(resnet), 50)
-    yield "warm `archcast.predict` of resnet50.onnx", f"{1e3 * each:.1f} ms", "aim: at most 10 ms"
-    for i in range(files):
+    computed = LIGHT / "light_resnet50.onnx"
+    resnet = folder / "resnet50.onnx"
+    onnx.save(with_initializers(onnx.load(computed)), resnet)
+    for path, what in ((resnet, "resnet50.onnx"), (computed, "the onnx package's resnet50")):
+        archcast.predict(path)
+        each = timed(lambda path=path: archcast.predict(path), 100)
+        operators = len(onnx.load(path, load_external_data=False).graph.node)
+        yield (
+            f"warm `archcast.predict` of {what} ({operators} ONNX operators)",
+            f"{1e3 * each:.1f} ms",
+            "aim: at most 10 ms",
+        )
+    for i in range(files - 1):
         shutil.copy(resnet, folder / f"{i}.onnx")
     seconds, memory = process(CLI, "predict", str(folder), repeats=1)
     yield (
