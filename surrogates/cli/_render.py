@@ -103,10 +103,10 @@ def _write_pretty(columns: Sequence[Column], rows: Iterable[Row], notes: Sequenc
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
     rows = list(rows)
     for column in columns:
-        longest = max((len(_text(column, row)) for row in rows), default=0)
+        longest = max(len(column.title), *(len(_text(column, row)) for row in rows), 0)
         table.add_column(
             column.title,
             justify="right" if column.right else "left",

@@ -25,8 +25,8 @@ PUBLISHED = {
 }
 _TASK = "imagenet1k/top1"
 _NOTES = (
-    "Published: top-1 by the ONNX Model Zoo. These weights were trained in 2012-2016; a network's",
-    "forecast is for training as it is done today, so it may lie above what was published then.",
+    "Published: top-1 by the ONNX Model Zoo, of weights trained in 2012-2016. A forecast",
+    "is for the usual recipe of networks like it; older ones score lower.",
 )
 
 
