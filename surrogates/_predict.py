@@ -94,18 +94,36 @@ def _of_task(
     values, stds = task.backward(outcome.centre), predictor.std(outcome)
     ranks = _ranks(values, predictor, task)
     for i, graph in enumerate(graphs):
+        centre, residuals = float(outcome.centre[i]), outcome.scale[i] * outcome.residuals
+        std = float(stds[i])
         near = float(outcome.near[i])
+        known = familiarity(graph, x[i], near, int(outcome.neighbour[i]), predictor)
+        strange = _remarks(graph)
+        if strange or known.word == "alien":
+            residuals = _reserved(residuals, task.forward(predictor.labels_) - centre)
+            std = float(task.backward(centre + residuals).std())
         yield Forecast(
             float(values[i]),
-            float(stds[i]),
-            familiarity(graph, x[i], near, int(outcome.neighbour[i]), predictor),
+            std,
+            known,
             float(ranks[i]),
             task,
             graph,
-            (*_remarks(graph), *remarks),
-            float(outcome.centre[i]),
-            outcome.scale[i] * outcome.residuals,
+            (*strange, *remarks),
+            centre,
+            residuals,
         )
+
+
+def _reserved(residuals: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Errors of a forecast that nothing like it was calibrated on.
+
+    Half of them are as the predictor claims, half as if only the task were known and nothing of
+    the network: any score that known networks reach.
+    """
+    levels = np.linspace(0, 1, len(residuals))
+    both = [np.quantile(part[np.isfinite(part)], levels) for part in (residuals, others)]
+    return np.sort(np.concatenate(both))
 
 
 def _ranks(

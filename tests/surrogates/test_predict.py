@@ -126,7 +126,9 @@ def test_what_is_no_classifier_of_pictures_is_answered_with_reserve():
     forecast = archcast.predict(dense)
     low, high = forecast.interval()
     assert forecast.familiarity.word in ("far", "alien")
-    assert high - low > 8
+    assert low < forecast.value
+    # Reaches over most of what known networks score: nothing is claimed to be known.
+    assert high > 83
     assert "no image classifier" in forecast.notes[0]
 
 
