@@ -19,6 +19,9 @@ from archcast.encoders.tabular import tabular
 from archcast.forecast import Forecast
 from archcast.predictors import TabularPredictor
 
+#: Data set -> its classes.
+_CLASSES = {"imagenet1k": 1000, "cifar10": 10, "cifar100": 100, "imagenet16-120": 120}
+
 
 def predict(
     obj: Any,
@@ -109,7 +112,7 @@ def _of_task(
             float(ranks[i]),
             task,
             graph,
-            (*strange, *remarks),
+            (*strange, *_other_classes(graph, task), *remarks),
             centre,
             residuals,
         )
@@ -141,3 +144,11 @@ def _remarks(graph: ComputeGraph) -> tuple[str, ...]:
     if class_count(graph) is None:
         return ("is no image classifier: the number is for a classifier of the same operators",)
     return ()
+
+
+def _other_classes(graph: ComputeGraph, task: Task) -> tuple[str, ...]:
+    """A remark where a file's classifier is for another number of classes than the task has."""
+    found, wanted = class_count(graph), _CLASSES.get(task.dataset)
+    if graph.source not in ("onnx", "torch") or found is None or wanted in (None, found):
+        return ()
+    return (f"has {found} classes; the number is for its architecture with {task.dataset}'s",)

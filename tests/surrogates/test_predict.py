@@ -187,3 +187,10 @@ def test_a_model_without_weights_is_refused():
     node = helper.make_node("Relu", ["x"], ["y"])
     with pytest.raises(NotANetworkError, match="no trained weights"):
         archcast.predict(onnx.helper.make_model(helper.make_graph([node], "g", *ends)))
+
+
+def test_another_number_of_classes_is_remarked(light_models):
+    path = next(p for p in light_models if "squeezenet" in p.name)
+    assert not archcast.predict(path).notes
+    (note,) = archcast.predict(path, task="cifar100/test_accuracy").notes
+    assert note == "has 1000 classes; the number is for its architecture with cifar100's"
