@@ -18,7 +18,7 @@ from archcast.encoders._trace import Node
 _CHEAP = frozenset(
     ("scalar", "slice", "affine", "sigmoid", "tanh", "erf", "softplus", "relu", "relu6", "clip",
      "hard_sigmoid", "exp", "log", "sqrt", "pow", "abs", "reduce", "global_avg_pool",
-     "global_max_pool", "centre", "shift", "quotient", "sign", "trigonometry")
+     "global_max_pool", "centre", "shift", "sign", "trigonometry")
 )  # fmt: skip
 _BINARY = frozenset(("mul", "div", "add", "sub"))
 #: Operators that may stand between a product, the softmax and the next product of an attention.
@@ -27,7 +27,6 @@ _LOGIT_STEPS = frozenset(("scalar", "slice", "affine", "clip"))
 _LEFTOVER = {
     "centre": "sub",
     "shift": "sub",
-    "quotient": "div",
     "erf": "trigonometry",
     "sign": "abs",
 }

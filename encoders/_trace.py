@@ -246,13 +246,13 @@ class Tracer:
             macs=enter * leave * count,
         )
 
-    def matmul(self, a: Tensor, b: Tensor, shape: Dims, transpose_b: bool = False) -> Tensor:
+    def matmul(self, a: Tensor, b: Tensor, shape: Dims) -> Tensor:
         """A matrix product: with a weight it is linear, else between activations."""
         if a.constant and b.constant:
             return self.constant(shape, (a, b))
         inner = a.shape[-1]
         if b.constant and len(b.shape) <= 2:
-            leave = (b.shape[0] if transpose_b else b.shape[-1]) if len(b.shape) == 2 else 1
+            leave = b.shape[-1] if len(b.shape) == 2 else 1
             return self.linear(a, b, None, shape, (inner, leave))
         if a.constant and len(a.shape) <= 2:
             leave = a.shape[0] if len(a.shape) == 2 else 1

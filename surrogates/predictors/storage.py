@@ -95,11 +95,6 @@ def load_predictor(path: str | Path) -> TabularPredictor:
         raise ModelFormatError(f"{path}: damaged predictor ({error})") from error
 
 
-def read_header(path: str | Path) -> dict[str, Any]:
-    """The JSON header of a predictor's file; raises as :func:`load_predictor`."""
-    return _read(Path(path))[0]
-
-
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     from safetensors import SafetensorError, safe_open
 
