@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesRegressor
 
 from archcast._training_sets import TrainingSet, imagenet, join_families
-from archcast.datasets import load, splits, timm_zoo
+from archcast.datasets import load, splits
+from archcast.datasets.benchmarks import timm_zoo
 from archcast.encoders.tabular import feature_names
 from archcast.predictors import TabularPredictor
 

@@ -45,8 +45,9 @@ def simplify(trace: Tracer, *, source: str, name: str = "", strict: bool = True)
     nodes = trace.nodes
     if not trace.inputs:
         raise NotANetworkError("the model has no input, only constants; export it with its inputs")
-    # Different slices look alike here, and tell a gated unit from a modulated one.
-    _merge_equal(trace, [i for i in _alive(trace) if nodes[i].op != "slice"])
+    # Different slices look alike here, and tell a gated unit from a modulated one. Sums wait until
+    # they are flat: how a source brackets x + x + f(x + x) must not matter.
+    _merge_equal(trace, [i for i in _alive(trace) if nodes[i].op not in ("slice", "add")])
     _fuse.fuse(nodes, _alive(trace))
     _pass_through(trace, _alive(trace))
     _flatten(trace)

@@ -62,7 +62,8 @@ def imagenet() -> TrainingSet:
     without extra data, evaluated at the size they were trained at; the other rows tell what extra
     data and larger test images add.
     """
-    from archcast.datasets import load, timm_zoo, torchvision_zoo
+    from archcast.datasets import load
+    from archcast.datasets.benchmarks import timm_zoo, torchvision_zoo
 
     task = "imagenet1k/top1"
     zoos = load("timm_zoo"), load("torchvision_zoo")
@@ -83,7 +84,7 @@ def imagenet() -> TrainingSet:
 
 def _timm_tag(name: str, weights: str) -> str:
     """The tag timm gives to weights of torchvision's."""
-    from archcast.datasets.timm_zoo import family
+    from archcast.datasets.benchmarks.timm_zoo import family
 
     if "SWAG" in weights:
         return "swag_in1k"
@@ -99,7 +100,7 @@ def zoo_rows(
     labels: FloatArray,
 ) -> TrainingSet:
     """Rows of model zoos with their graphs, as a training set; recipes as timm's tags say."""
-    from archcast.datasets import timm_zoo
+    from archcast.datasets.benchmarks import timm_zoo
 
     larger = recipe["image_size"] > recipe["train_size"]
     known = np.array([from_tag(tag) for tag in recipe["tag"]])

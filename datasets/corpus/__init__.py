@@ -39,4 +39,4 @@ def load(name: str) -> Benchmark:
         DownloadError: its data is not here and cannot be fetched.
     """
     card(name)
-    return import_module(f"archcast.datasets.{name}").load()
+    return import_module(f"archcast.datasets.benchmarks.{name}").load()

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 #: Recipe fields; a value is one for all rows, or an (N,) array of one for each.
 Recipe = Mapping[str, Any]
+#: Reads an array of one row an architecture, when first asked for.
+Reader = Callable[[], FloatArray]
 
 
 class Benchmark:
@@ -33,31 +35,45 @@ class Benchmark:
         specs: (N,) texts that name the architectures.
         labels: task name -> function that reads its (N,) labels, NaN where missing.
         graphs: function from row numbers to canonical graphs.
+        space: name of the search space the texts belong to; the benchmark's if empty.
         key: brings a text to the form two texts of one architecture share.
         recipes: task name -> how the networks of that label were trained.
         seeds: task name -> function that reads (N, seeds) single measurements, NaN where missing.
+        stds: task name -> function that reads (N,) standard deviations, where only those are known.
+        families: function that reads the (N,) family of every row; see :attr:`families`.
+        proxies: name -> function that reads (N,) published scores of a training-free proxy.
+        curves: task name -> function that reads (N, steps) values during training.
     """
 
     def __init__(
         self,
         name: str,
         specs: Sequence[str],
-        labels: Mapping[str, Callable[[], FloatArray]],
+        labels: Mapping[str, Reader],
         graphs: Callable[[Sequence[int]], list[ComputeGraph]],
         *,
+        space: str = "",
         key: Callable[[str], Hashable] = str,
         recipes: Mapping[str, Recipe] | None = None,
-        seeds: Mapping[str, Callable[[], FloatArray]] | None = None,
+        seeds: Mapping[str, Reader] | None = None,
+        stds: Mapping[str, Reader] | None = None,
+        families: Callable[[], Sequence[str]] | None = None,
+        proxies: Mapping[str, Reader] | None = None,
+        curves: Mapping[str, Reader] | None = None,
     ) -> None:
         self.name = name
+        self.space = space or name
         self.specs = specs
         self._readers = labels
         self._graphs = graphs
         self._key = key
         self._recipes = recipes or {}
         self._seed_readers = seeds or {}
-        self._labels: dict[str, FloatArray] = {}
-        self._seeds: dict[str, FloatArray] = {}
+        self._std_readers = stds or {}
+        self._family_reader = families
+        self._proxy_readers = proxies or {}
+        self._curve_readers = curves or {}
+        self._arrays: dict[tuple[str, str], FloatArray] = {}
 
     def __len__(self) -> int:
         return len(self.specs)
@@ -89,7 +105,7 @@ class Benchmark:
             DownloadError: the data is not here and cannot be fetched.
         """
         self._check(task)
-        return _kept(self._labels, task, self._readers[task])
+        return self._kept("labels", task, self._readers[task])
 
     def seeds(self, task: str) -> FloatArray:
         """The single measurements behind a task's labels.
@@ -102,17 +118,21 @@ class Benchmark:
         """
         self._check(task)
         reader = self._seed_readers.get(task, lambda: np.zeros((len(self), 0)))
-        return _kept(self._seeds, task, reader)
+        return self._kept("seeds", task, reader)
 
     def label_std(self, task: str) -> FloatArray:
         """Standard deviation over the seeds of each row.
 
         Returns:
-            (N,) values, with Bessel's correction; NaN for rows of fewer than two known seeds.
+            (N,) values, with Bessel's correction; NaN where the source tells neither the deviation
+            nor at least two seeds.
 
         Raises:
             UnknownTaskError: no such task.
         """
+        self._check(task)
+        if task in self._std_readers:
+            return self._kept("stds", task, self._std_readers[task])
         seeds = self.seeds(task)
         count = np.isfinite(seeds).sum(1)
         several = count > 1
@@ -120,6 +140,46 @@ class Benchmark:
         if several.any():
             std[several] = np.nanstd(seeds[several], axis=1, ddof=1)
         return std
+
+    @cached_property
+    def families(self) -> tuple[str, ...]:
+        """(N,) family of every row: what must stay together in a split by family.
+
+        The space's name for all rows where the source knows no families.
+        """
+        return tuple(self._family_reader()) if self._family_reader else (self.space,) * len(self)
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        """Names of training-free proxies whose scores were published, ``<data set>/<proxy>``."""
+        return tuple(self._proxy_readers)
+
+    def proxy_scores(self, name: str) -> FloatArray:
+        """Published scores of a training-free proxy.
+
+        Returns:
+            (N,) scores as the source has them, read-only; NaN where missing.
+
+        Raises:
+            UnknownTaskError: no scores of that name.
+        """
+        if name not in self._proxy_readers:
+            raise UnknownTaskError(unknown(f"proxy of {self.name}", name, list(self.proxies)))
+        return self._kept("proxies", name, self._proxy_readers[name])
+
+    def curves(self, task: str) -> FloatArray:
+        """Values of a task during training.
+
+        Returns:
+            (N, steps) values, read-only; NaN where missing; no column where none are known. The
+            data card says what a step is.
+
+        Raises:
+            UnknownTaskError: no such task.
+        """
+        self._check(task)
+        reader = self._curve_readers.get(task, lambda: np.zeros((len(self), 0)))
+        return self._kept("curves", task, reader)
 
     def recipe(self, task: str) -> Recipe:
         """How the networks behind a label were trained.
@@ -168,7 +228,12 @@ class Benchmark:
         values = self.labels(task)
         if isinstance(spec, str):
             return float(values[self.index(spec)])
-        return values[[self.index(s) for s in spec]]
+        rows: list[Any] = list(map(self._rows.get, spec))
+        if None in rows:
+            rows = [
+                self.index(s) if row is None else row for s, row in zip(spec, rows, strict=True)
+            ]
+        return values[rows]
 
     def index(self, spec: str) -> int:
         """The row of an architecture.
@@ -206,10 +271,9 @@ class Benchmark:
         if task not in self._readers:
             raise UnknownTaskError(unknown(f"task of {self.name}", task, list(self.tasks)))
 
-
-def _kept(store: dict[str, FloatArray], task: str, read: Callable[[], FloatArray]) -> FloatArray:
-    if task not in store:
-        values = np.asarray(read(), np.float64)
-        values.setflags(write=False)
-        store[task] = values
-    return store[task]
+    def _kept(self, kind: str, name: str, read: Reader) -> FloatArray:
+        if (kind, name) not in self._arrays:
+            values = np.asarray(read(), np.float64)
+            values.setflags(write=False)
+            self._arrays[kind, name] = values
+        return self._arrays[kind, name]

@@ -6,10 +6,12 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from archcast.datasets._registry import unknown
 from archcast.encoders.errors import UnknownDatasetError
+
+_FOLDER: Final = Path(__file__).with_name("benchmarks")
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class DataCard:
         title: one line saying what it is.
         rows: number of rows.
         licence: of the benchmark and of the files it is read from.
+        redistribution: whether models trained on it may be passed on, and on what conditions.
         citation: the paper.
         tasks: task name -> what exactly its label is.
         recipe: how the networks were trained, common to all tasks.
@@ -33,6 +36,7 @@ class DataCard:
     title: str
     rows: int
     licence: str
+    redistribution: str
     citation: str
     tasks: dict[str, str]
     recipe: dict[str, Any]
@@ -48,7 +52,7 @@ def card(name: str) -> DataCard:
     Raises:
         UnknownDatasetError: no such benchmark.
     """
-    path = Path(__file__).with_name(f"{name}.card.json")
+    path = _FOLDER / f"{name}.card.json"
     if name not in names():
         raise UnknownDatasetError(unknown("benchmark", name, names()))
     return DataCard(name, **json.loads(path.read_text("utf-8")))
@@ -57,5 +61,5 @@ def card(name: str) -> DataCard:
 def names() -> list[str]:
     """Names of all benchmarks, sorted."""
     suffix = ".card.json"
-    files = Path(__file__).parent.glob(f"*{suffix}")
+    files = _FOLDER.glob(f"*{suffix}")
     return sorted(path.name.removesuffix(suffix) for path in files)

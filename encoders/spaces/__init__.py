@@ -1,19 +1,70 @@
-"""Search spaces: from a cell's text to the graph of the full network, without torch."""
+"""Search spaces: from a text to the graph of the full network, without torch."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, MutableMapping
 from difflib import get_close_matches
-from typing import Any
+from importlib import import_module
+from typing import Any, Final
 
 from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.spaces._base import Space
-from archcast.encoders.spaces.nasbench101 import NASBench101
-from archcast.encoders.spaces.nasbench201 import NASBench201
+from archcast.encoders.spaces._fields import Field, FieldSpace
+from archcast.encoders.spaces._net import Net, Parameter, Value
 
-__all__ = ["SPACES", "NASBench101", "NASBench201", "Space", "get_space", "recognise", "register"]
+__all__ = [
+    "SPACES",
+    "Field",
+    "FieldSpace",
+    "Net",
+    "Parameter",
+    "Space",
+    "Value",
+    "get_space",
+    "recognise",
+    "register",
+]
+
+#: The library's own spaces: name -> module and class, imported when first asked for.
+_OWN: Final = {
+    "nasbench101": "nasbench101.NASBench101",
+    "nasbench201": "nasbench201.NASBench201",
+    "nats_size": "nats_size.NATSSize",
+}
+
+
+class _Spaces(MutableMapping[str, Space[Any]]):
+    """Name -> space; a space of the library's own is imported when it is first looked up."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Space[Any] | None] = dict.fromkeys(_OWN)
+
+    def __getitem__(self, name: str) -> Space[Any]:
+        space = self._found[name]
+        if space is None:
+            module, _, kind = _OWN[name].partition(".")
+            space = getattr(import_module(f"archcast.encoders.spaces.{module}"), kind)()
+            self._found[name] = space
+        return space
+
+    def __setitem__(self, name: str, space: Space[Any]) -> None:
+        self._found[name] = space
+
+    def __delitem__(self, name: str) -> None:
+        del self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._found
+
+    def __len__(self) -> int:
+        return len(self._found)
+
 
 #: Space name -> space.
-SPACES: dict[str, Space[Any]] = {}
+SPACES: MutableMapping[str, Space[Any]] = _Spaces()
 
 
 def register(space: Space[Any]) -> Space[Any]:
@@ -49,7 +100,3 @@ def recognise(text: str) -> tuple[Space[Any], str] | None:
     if colon and prefix in SPACES:
         return SPACES[prefix], rest
     return next(((s, text.strip()) for s in SPACES.values() if s.owns(text.strip())), None)
-
-
-register(NASBench101())
-register(NASBench201())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from archcast.encoders.errors import MissingExtraError
+from archcast.encoders.errors import InvalidSpecError, MissingExtraError
+from archcast.encoders.spaces._net import Net
+from archcast.encoders.spaces._net_graph import GraphNet
 
 if TYPE_CHECKING:
     import torch
@@ -14,23 +16,26 @@ if TYPE_CHECKING:
     from archcast.encoders.graph import ComputeGraph
 
 #: A parsed specification: hashable, equal for equal texts.
-Cell = TypeVar("Cell")
+Cell = TypeVar("Cell", bound=Hashable)
 
 
 class Space(ABC, Generic[Cell]):
     """A search space: texts that name architectures, and the networks they stand for.
 
-    A subclass says how a text is parsed and written, and how the networks of many texts become
-    graphs; the rest follows. :func:`archcast.encoders.spaces.register` makes it known by name.
+    A subclass says how a text is parsed and written (:meth:`parse`, :meth:`text`), draws and
+    varies texts, and writes the network down once, in :meth:`build`; graphs and trainable modules
+    follow. A space whose architectures are lists of choices is shorter still:
+    :class:`~archcast.encoders.spaces.FieldSpace`.
+    :func:`archcast.encoders.spaces.register` makes it known by name.
     """
 
     #: Name of the space, also the prefix that makes any of its texts self-identifying.
     name: ClassVar[str]
-    #: Number of specifications.
-    size: ClassVar[int]
-    #: Classes of the task the benchmark is best known for.
+    #: Number of specifications; None if there is no end to them.
+    size: ClassVar[int | None]
+    #: Outputs of the network on the task the benchmark is best known for: classes, or words.
     num_classes: ClassVar[int] = 10
-    #: Height and width of that task's images.
+    #: Height and width of that task's images, or the length of its sequences.
     image_size: ClassVar[int] = 32
 
     @abstractmethod
@@ -52,6 +57,40 @@ class Space(ABC, Generic[Cell]):
         """Write a parsed specification as the space's own text."""
 
     @abstractmethod
+    def sample(self, n: int, seed: int = 0) -> list[str]:
+        """Draw ``n`` different specifications at random; the same for the same seed.
+
+        Raises:
+            ValueError: the space has fewer.
+        """
+
+    @abstractmethod
+    def neighbours(self, spec: Any) -> list[str]:
+        """The specifications one change away: the mutations of evolutionary search."""
+
+    @abstractmethod
+    def crossover(self, first: Any, second: Any, seed: int = 0) -> str:
+        """A child of two specifications, each part taken from one of them at random."""
+
+    def enumerate(self) -> Iterator[str]:
+        """All specifications, in a fixed order.
+
+        Raises:
+            InvalidSpecError: the space has no end.
+        """
+        raise InvalidSpecError(f"{self.name} cannot be enumerated; draw from it with sample()")
+
+    def build(self, net: Net, cell: Cell, num_classes: int, image_size: int) -> None:
+        """Write the full network down, as the benchmark trains it.
+
+        Args:
+            net: takes the operators, from ``net.input(...)`` to ``net.output(...)``.
+            cell: a parsed specification.
+            num_classes: outputs of the network.
+            image_size: height and width of the input, or its length.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say how to build its networks")
+
     def graphs(
         self, specs: Sequence[Any], num_classes: int | None = None, image_size: int | None = None
     ) -> list[ComputeGraph]:
@@ -59,8 +98,8 @@ class Space(ABC, Generic[Cell]):
 
         Args:
             specs: specifications, anything :meth:`parse` reads.
-            num_classes: outputs of the classifier; the benchmark's own if None.
-            image_size: height and width of the input; the benchmark's own if None.
+            num_classes: outputs of the network; the benchmark's own if None.
+            image_size: height and width of the input, or its length; the benchmark's own if None.
 
         Returns:
             One graph for each specification. ``params`` counts the operators that are left, so
@@ -69,33 +108,42 @@ class Space(ABC, Generic[Cell]):
         Raises:
             InvalidSpecError: a specification is not well formed.
         """
-
-    @abstractmethod
-    def sample(self, n: int, seed: int = 0) -> list[str]:
-        """Draw ``n`` different specifications at random; the same for the same seed."""
-
-    @abstractmethod
-    def enumerate(self) -> Iterator[str]:
-        """All specifications, in a fixed order."""
-
-    @abstractmethod
-    def neighbours(self, spec: Any) -> list[str]:
-        """The specifications one change away."""
-
-    @abstractmethod
-    def module(self, spec: Any, num_classes: int | None = None) -> torch.nn.Module:
-        """The full network, ready to be trained.
-
-        Raises:
-            InvalidSpecError: the specification is not well formed.
-            MissingExtraError: torch is not installed.
-        """
+        classes, size = num_classes or self.num_classes, image_size or self.image_size
+        found: dict[Cell, ComputeGraph] = {}
+        cells = [self.parse(spec) for spec in specs]
+        for cell in dict.fromkeys(cells):
+            net = GraphNet()
+            self.build(net, cell, classes, size)
+            found[cell] = net.graph(self.name, self.text(cell))
+        return [found[cell] for cell in cells]
 
     def graph(
         self, spec: Any, num_classes: int | None = None, image_size: int | None = None
     ) -> ComputeGraph:
         """The graph of one specification; see :meth:`graphs`, which is far faster for many."""
         return self.graphs([spec], num_classes, image_size)[0]
+
+    def module(
+        self, spec: Any, num_classes: int | None = None, image_size: int | None = None
+    ) -> torch.nn.Module:
+        """The full network, ready to be trained.
+
+        Args:
+            spec: anything :meth:`parse` reads.
+            num_classes: outputs of the network; the benchmark's own if None.
+            image_size: height and width of the input, or its length; the benchmark's own if None.
+
+        Raises:
+            InvalidSpecError: the specification is not well formed.
+            MissingExtraError: torch is not installed.
+        """
+        cell = self.parse(spec)
+        need_torch()
+        from archcast.encoders.spaces._net_torch import TorchNet
+
+        net = TorchNet()
+        self.build(net, cell, num_classes or self.num_classes, image_size or self.image_size)
+        return net.module()
 
     def owns(self, text: str) -> bool:
         """Whether a text without the prefix can only be meant for this space."""

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from archcast.encoders.errors import InvalidSpecError
-from archcast.encoders.spaces._base import Space, need_torch
+from archcast.encoders.graph import ComputeGraph
+from archcast.encoders.spaces._base import Space
 from archcast.encoders.spaces._batch import in_batches
 from archcast.encoders.spaces._nasbench101_cells import (
     MAX_EDGES,
@@ -22,12 +24,14 @@ from archcast.encoders.spaces._nasbench101_cells import (
     OPERATORS,
     unique_cells,
 )
-from archcast.encoders.spaces._nasbench101_graph import build
-
-if TYPE_CHECKING:
-    import torch
-
-    from archcast.encoders.graph import ComputeGraph
+from archcast.encoders.spaces._nasbench101_graph import (
+    CELLS,
+    STACKS,
+    STEM,
+    build,
+    vertex_channels,
+)
+from archcast.encoders.spaces._net import Net, Value
 
 #: The benchmark's own names of operators, accepted beside ours.
 _LONG: Final = {
@@ -147,13 +151,64 @@ class NASBench101(Space[Cell101]):
                 changed.append(toggled)
         return list(dict.fromkeys(self.text(c) for c in changed))
 
-    def module(self, spec: Any, num_classes: int | None = None) -> torch.nn.Module:
-        """The trainable network; see :meth:`Space.module`."""
-        cell = self.parse(spec)
-        need_torch()
-        from archcast.encoders.spaces._nasbench101_torch import Network
+    def crossover(self, first: Any, second: Any, seed: int = 0) -> str:
+        """Every edge and operator taken from one of the two, until the cell is valid."""
+        parents = [_spread(self.parse(spec)) for spec in (first, second)]
+        rng = np.random.default_rng(seed)
+        for _ in range(100):
+            edges = rng.random((MAX_VERTICES, MAX_VERTICES)) < 0.5
+            names = rng.random(MAX_VERTICES - 2) < 0.5
+            matrix = np.where(edges, parents[0][0], parents[1][0])
+            operators = np.where(names, parents[0][1], parents[1][1])
+            cell = _pruned(matrix.tolist(), operators.tolist())
+            if cell is not None and _edges(cell) <= MAX_EDGES:
+                return self.text(cell)
+        return self.text(self.parse(first))
 
-        return Network(cast("Any", cell), num_classes or self.num_classes)
+    def build(self, net: Net, cell: Cell101, num_classes: int, image_size: int) -> None:
+        """The network one operator at a time; see :meth:`Space.build`."""
+        width = STEM
+        x = net.conv_norm(net.input((3, image_size, image_size)), width, 3, "relu")
+        for stack in range(STACKS):
+            if stack:
+                x = net.pool("max", x, 2, stride=2, padding=0, ceil=True)
+                width *= 2
+            for _ in range(CELLS):
+                x = _build_cell(net, x, cell, width)
+        net.output(net.linear(net.global_pool(x), num_classes))
+
+
+def _build_cell(net: Net, x: Value, cell: Cell101, width: int) -> Value:
+    matrix, last = cell.matrix, len(cell.matrix) - 1
+    widths = vertex_channels(matrix, width)
+    values = [x]
+    for v in range(1, last):
+        # Vertices read the first channels of wider ones, and a projection of the cell's input.
+        arriving = [net.slice(values[u], 0, widths[v]) for u in range(1, v) if matrix[u][v]]
+        if matrix[0][v]:
+            arriving.append(net.conv_norm(x, widths[v], 1, "relu"))
+        total = net.add(*arriving)
+        name = OPERATORS[cell.operators[v - 1]]
+        if name == "maxpool3x3":
+            values.append(net.pool("max", total, 3))
+        else:
+            values.append(net.conv_norm(total, widths[v], 3 if name == "conv3x3" else 1, "relu"))
+    leaving = [values[v] for v in range(1, last) if matrix[v][last]]
+    if not leaving:
+        return net.conv_norm(x, width, 1, "relu")
+    joined = net.concat(leaving) if len(leaving) > 1 else leaving[0]
+    return net.add(joined, net.conv_norm(x, width, 1, "relu")) if matrix[0][last] else joined
+
+
+def _spread(cell: Cell101) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """A cell at the largest size: unused vertices stand before the output, without edges."""
+    vertices = len(cell.matrix)
+    places = [*range(vertices - 1), MAX_VERTICES - 1]
+    matrix = np.zeros((MAX_VERTICES, MAX_VERTICES), np.int64)
+    matrix[np.ix_(places, places)] = cell.matrix
+    operators = np.zeros(MAX_VERTICES - 2, np.int64)
+    operators[: vertices - 2] = cell.operators
+    return matrix, operators
 
 
 def _split(text: str) -> tuple[list[list[int]], list[str]]:

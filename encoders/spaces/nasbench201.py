@@ -10,19 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import product
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from archcast.encoders.errors import InvalidSpecError
-from archcast.encoders.spaces._base import Space, need_torch
+from archcast.encoders.graph import ComputeGraph
+from archcast.encoders.spaces._base import Space
 from archcast.encoders.spaces._batch import GraphBatch, Triple, Value, in_batches
-
-if TYPE_CHECKING:
-    import torch
-
-    from archcast.encoders.graph import ComputeGraph
+from archcast.encoders.spaces._net import Net
+from archcast.encoders.spaces._net import Value as NetValue
 
 #: Operators of an edge; a parsed cell holds their positions here.
 OPERATORS: Final = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -106,13 +104,41 @@ class NASBench201(Space[Cell201]):
             if op != cell[i]
         ]
 
-    def module(self, spec: Any, num_classes: int | None = None) -> torch.nn.Module:
-        """The trainable network; see :meth:`Space.module`."""
-        cell = self.parse(spec)
-        need_torch()
-        from archcast.encoders.spaces._nasbench201_torch import Network
+    def crossover(self, first: Any, second: Any, seed: int = 0) -> str:
+        """Every edge's operator taken from one of the two, at random."""
+        pairs = zip(self.parse(first), self.parse(second), strict=True)
+        rng = np.random.default_rng(seed)
+        return self.text(tuple(b if rng.random() < 0.5 else a for a, b in pairs))
 
-        return Network(cell, num_classes or self.num_classes)
+    def build(self, net: Net, cell: Cell201, num_classes: int, image_size: int) -> None:
+        """The network one operator at a time; see :meth:`Space.build`."""
+        x = net.conv_norm(net.input((3, image_size, image_size)), WIDTHS[0], 3)
+        for width in WIDTHS:
+            if width != WIDTHS[0]:
+                y = net.conv_norm(net.act("relu", x), width, 3, stride=2)
+                y = net.conv_norm(net.act("relu", y), width, 3)
+                x = net.add(y, net.conv(net.pool("avg", x, 2, stride=2, padding=0), width, 1))
+            for _ in range(CELLS):
+                x = _build_cell(net, x, cell)
+        x = net.global_pool(net.act("relu", net.batch_norm(x)))
+        net.output(net.linear(x, num_classes))
+
+
+def _build_cell(net: Net, x: NetValue, cell: Cell201) -> NetValue:
+    nodes = [x]
+    for target in (1, 2, 3):
+        arriving = []
+        for op, (source, end) in zip(cell, EDGES, strict=True):
+            if end != target:
+                continue
+            y = nodes[source]
+            if op in (CONV1, CONV3):
+                y = net.conv_norm(net.act("relu", y), y.shape[0], 1 if op == CONV1 else 3)
+            elif op == POOL:
+                y = net.pool("avg", y, 3)
+            arriving.append(net.scale(y, 0.0) if op == NONE else y)
+        nodes.append(net.add(*arriving))
+    return nodes[3]
 
 
 def _parse_text(text: str) -> Cell201:

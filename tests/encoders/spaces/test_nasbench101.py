@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from archcast.encoders.errors import InvalidSpecError
-from archcast.encoders.spaces import NASBench101
 from archcast.encoders.spaces._nasbench101_cells import CellTable, module_hashes, unique_cells
 from archcast.encoders.spaces._nasbench101_graph import vertex_channels
+from archcast.encoders.spaces.nasbench101 import NASBench101
 
 SPACE = NASBench101()
 #: The first two cells of the published subset: hash, adjacency, operators, parameters.

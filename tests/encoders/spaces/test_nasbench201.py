@@ -1,7 +1,8 @@
 import pytest
 
 from archcast.encoders.errors import InvalidSpecError
-from archcast.encoders.spaces import NASBench201, recognise
+from archcast.encoders.spaces import recognise
+from archcast.encoders.spaces.nasbench201 import NASBench201
 
 SPACE = NASBench201()
 CONV3 = SPACE.text((3, 3, 3, 3, 3, 3))

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from archcast import datasets
-from archcast.datasets.nasbench201 import _table, isomorphism_classes
+from archcast.datasets.benchmarks.nasbench201 import _table, isomorphism_classes
 
 
 @pytest.fixture(scope="module")

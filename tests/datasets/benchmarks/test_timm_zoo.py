@@ -8,7 +8,7 @@ import pytest
 from archcast import encoders
 from archcast.datasets import _libraries
 from archcast.datasets._zoo_graphs import ZooGraphs
-from archcast.datasets.timm_zoo import architectures, extra_data, family, plain_224
+from archcast.datasets.benchmarks.timm_zoo import architectures, extra_data, family, plain_224
 from archcast.encoders.errors import MissingExtraError, UnreadableModelError
 from archcast.encoders.spaces import get_space
 

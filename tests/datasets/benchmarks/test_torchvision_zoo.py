@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from archcast import datasets
-from archcast.datasets.torchvision_zoo import architectures
+from archcast.datasets.benchmarks.torchvision_zoo import architectures
 
 pytestmark = pytest.mark.skipif(find_spec("torchvision") is None, reason="needs the extra torch")
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from archcast import datasets
-from archcast.datasets.nasbench101 import specs_of
-from archcast.encoders.spaces import NASBench101
+from archcast.datasets.benchmarks.nasbench101 import specs_of
+from archcast.encoders.spaces.nasbench101 import NASBench101
 
 # One worker for the whole file: enumerating the space, which its fixtures need, takes a minute.
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("nasbench101")]

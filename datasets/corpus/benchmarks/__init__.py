@@ -1,0 +1,1 @@
+"""The benchmarks, one module and one data card each; see :func:`archcast.datasets.load`."""

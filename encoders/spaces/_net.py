@@ -1,0 +1,264 @@
+"""``Net``: a network written down once, and made a graph or a trainable module.
+
+A space's ``build`` calls the methods of a :class:`Net` in the order of the network's forward pass.
+:class:`~archcast.encoders.spaces._net_graph.GraphNet` turns the calls into a graph without torch,
+:class:`~archcast.encoders.spaces._net_torch.TorchNet` into a ``torch.nn.Module``.
+
+Shapes leave the batch out: pictures are (channels, height, width), sequences (length, features),
+token ids (length,), vectors (features,).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+Dims = tuple[int, ...]
+
+
+class Value(NamedTuple):
+    """What an operator gives.
+
+    Attributes:
+        shape: dimensions without the batch.
+        handle: what stands for it in the net that made it.
+    """
+
+    shape: Dims
+    handle: Any
+
+
+class Parameter(NamedTuple):
+    """Weights that several operators share, or that are added or multiplied.
+
+    Attributes:
+        shape: their dimensions.
+        handle: what stands for them in the net that made them.
+    """
+
+    shape: Dims
+    handle: Any
+
+
+class Net(ABC):
+    """A network under construction; see the module's docstring.
+
+    Implementations provide the operators; what people compose of them is here once for all.
+    """
+
+    # ------------------------------------------------------------------- ends
+    @abstractmethod
+    def input(self, shape: Dims, *, tokens: bool = False) -> Value:
+        """An input of the network; ``tokens`` are whole numbers, ids for :meth:`embedding`."""
+
+    @abstractmethod
+    def output(self, *values: Value) -> None:
+        """Declare the network's results."""
+
+    @abstractmethod
+    def parameter(self, *shape: int) -> Parameter:
+        """Weights of that shape, to be shared, added or multiplied."""
+
+    # ------------------------------------------------------ weighted operators
+    @abstractmethod
+    def conv(
+        self,
+        x: Value,
+        out: int,
+        kernel: int | Sequence[int],
+        *,
+        stride: int | Sequence[int] = 1,
+        padding: int | Sequence[int] | None = None,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+    ) -> Value:
+        """A convolution over (channels, *positions).
+
+        Args:
+            x: one to three axes of positions.
+            out: channels leaving.
+            kernel: window, one number or one an axis.
+            stride: likewise.
+            padding: likewise; half of the dilated window if None, which keeps the size.
+            dilation: of the window.
+            groups: groups of channels; as many as channels for a depthwise convolution.
+            bias: whether a learned number is added a channel.
+        """
+
+    @abstractmethod
+    def linear(
+        self, x: Value, out: int, *, bias: bool = True, weight: Parameter | None = None
+    ) -> Value:
+        """A linear map of the last axis; ``weight`` (out, features) is one that is shared."""
+
+    @abstractmethod
+    def embedding(self, ids: Value, table: Parameter) -> Value:
+        """Rows of a (words, features) table: (length,) ids become (length, features)."""
+
+    @abstractmethod
+    def batch_norm(self, x: Value) -> Value:
+        """Batch normalisation of (channels, *positions)."""
+
+    @abstractmethod
+    def layer_norm(self, x: Value, *, bias: bool = True) -> Value:
+        """Layer normalisation over the last axis."""
+
+    @abstractmethod
+    def rms_norm(self, x: Value) -> Value:
+        """Root-mean-square normalisation over the last axis."""
+
+    # ------------------------------------------------------------ no weights
+    @abstractmethod
+    def act(self, name: str, x: Value) -> Value:
+        """An activation by name.
+
+        One of relu, relu6, gelu, silu, hard_swish, hard_sigmoid, sigmoid, tanh,
+        leaky_relu, elu, mish, softplus, and softmax over the last axis.
+        """
+
+    @abstractmethod
+    def pool(
+        self,
+        kind: str,
+        x: Value,
+        kernel: int,
+        *,
+        stride: int = 1,
+        padding: int | None = None,
+        ceil: bool = False,
+    ) -> Value:
+        """``max`` or ``avg`` pooling of a square window.
+
+        ``padding`` is half of the window if None, and never counts in an average; ``ceil`` lets a
+        last window stick out.
+        """
+
+    @abstractmethod
+    def global_pool(self, x: Value) -> Value:
+        """The mean over all positions: (channels, *positions) becomes (channels,)."""
+
+    @abstractmethod
+    def mean(self, x: Value, axis: int = 0) -> Value:
+        """The mean over one axis, which goes; of a sequence, over its length."""
+
+    @abstractmethod
+    def resize(self, x: Value, extent: Sequence[int]) -> Value:
+        """Nearest-neighbour resizing of (channels, height, width)."""
+
+    @abstractmethod
+    def add(self, first: Value, *others: Value | Parameter) -> Value:
+        """A sum, with broadcasting of parameters and smaller values."""
+
+    @abstractmethod
+    def sub(self, a: Value, b: Value) -> Value:
+        """A difference."""
+
+    @abstractmethod
+    def mul(self, a: Value, b: Value | Parameter) -> Value:
+        """An elementwise product with broadcasting."""
+
+    @abstractmethod
+    def scale(self, x: Value, number: float) -> Value:
+        """A product with a fixed number."""
+
+    @abstractmethod
+    def concat(self, values: Sequence[Value], axis: int = 0) -> Value:
+        """Join along an axis, the channels of pictures by default."""
+
+    @abstractmethod
+    def matmul(self, a: Value, b: Value) -> Value:
+        """A matrix product of two values over their last two axes."""
+
+    @abstractmethod
+    def attention(self, q: Value, k: Value, v: Value, heads: int, *, causal: bool = False) -> Value:
+        """Scaled dot-product attention of (length, features) values, split into heads."""
+
+    @abstractmethod
+    def slice(self, x: Value, start: int, stop: int, axis: int = 0) -> Value:
+        """A stretch of one axis."""
+
+    @abstractmethod
+    def reshape(self, x: Value, *shape: int) -> Value:
+        """The same numbers in another shape."""
+
+    @abstractmethod
+    def permute(self, x: Value, *axes: int) -> Value:
+        """The same numbers with their axes in another order."""
+
+    # ---------------------------------------------------------- compositions
+    def conv_norm(self, x: Value, out: int, kernel: int, act: str = "", **options: Any) -> Value:
+        """Convolution, batch norm and, if one is named, an activation."""
+        x = self.batch_norm(self.conv(x, out, kernel, **options))
+        return self.act(act, x) if act else x
+
+    def squeeze_excite(
+        self, x: Value, hidden: int, act: str = "relu", gate: str = "sigmoid"
+    ) -> Value:
+        """Channels weighted by what two 1x1 convolutions make of their means (Hu et al., 2018)."""
+        s = self.reshape(self.global_pool(x), x.shape[0], 1, 1)
+        s = self.act(act, self.conv(s, hidden, 1, bias=True))
+        return self.mul(x, self.act(gate, self.conv(s, x.shape[0], 1, bias=True)))
+
+    def flatten(self, x: Value) -> Value:
+        """All numbers as one vector."""
+        count = 1
+        for size in x.shape:
+            count *= size
+        return self.reshape(x, count)
+
+    def tokens_of(self, x: Value) -> Value:
+        """A picture (channels, height, width) as a sequence (height * width, channels)."""
+        channels, *positions = x.shape
+        count = 1
+        for size in positions:
+            count *= size
+        return self.permute(self.reshape(x, channels, count), 1, 0)
+
+    def self_attention(
+        self, x: Value, heads: int, *, inner: int | None = None, bias: bool = True,
+        causal: bool = False,
+    ) -> Value:  # fmt: skip
+        """Multi-head self-attention with its four projections; ``inner`` features in all heads."""
+        width = x.shape[-1]
+        q, k, v = (self.linear(x, inner or width, bias=bias) for _ in range(3))
+        return self.linear(self.attention(q, k, v, heads, causal=causal), width, bias=bias)
+
+    def mlp(self, x: Value, hidden: int, act: str = "gelu", *, bias: bool = True) -> Value:
+        """Two linear layers with an activation between; as wide as it came."""
+        hidden_layer = self.act(act, self.linear(x, hidden, bias=bias))
+        return self.linear(hidden_layer, x.shape[-1], bias=bias)
+
+
+def window(
+    x: Value,
+    kernel: int | Sequence[int],
+    stride: int | Sequence[int],
+    padding: int | Sequence[int] | None,
+    dilation: int = 1,
+    *,
+    ceil: bool = False,
+) -> tuple[Dims, Dims, Dims, Dims]:
+    """Kernel, stride and padding an axis, and the positions that leave."""
+    axes = len(x.shape) - 1
+    kernels = _each(kernel, axes)
+    strides = _each(stride, axes)
+    pads = tuple(dilation * (k - 1) // 2 for k in kernels)
+    pads = pads if padding is None else _each(padding, axes)
+    extent = tuple(
+        (size + 2 * p - dilation * (k - 1) - 1 + (s - 1 if ceil else 0)) // s + 1
+        for size, k, s, p in zip(x.shape[1:], kernels, strides, pads, strict=True)
+    )
+    return kernels, strides, pads, extent
+
+
+def _each(value: int | Sequence[int], axes: int) -> Dims:
+    return (value,) * axes if isinstance(value, int) else tuple(value)
+
+
+def broadcast(a: Dims, b: Dims) -> Dims:
+    """The shape of an elementwise operator on two shapes."""
+    rank = max(len(a), len(b))
+    first, second = (1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b
+    return tuple(max(m, n) for m, n in zip(first, second, strict=True))

@@ -1,0 +1,183 @@
+"""A :class:`~archcast.encoders.spaces._net.Net` that becomes a canonical graph, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from archcast.encoders._simplify import simplify
+from archcast.encoders._trace import Tensor, Tracer
+from archcast.encoders.graph import ComputeGraph
+from archcast.encoders.spaces._net import Dims, Net, Parameter, Value, broadcast, window
+
+
+class GraphNet(Net):
+    """Traces what is built; :meth:`graph` simplifies it as the readers do."""
+
+    def __init__(self) -> None:
+        self._trace = Tracer()
+        self._weights = 0
+
+    def graph(self, source: str, name: str) -> ComputeGraph:
+        """The canonical graph; the net is used up."""
+        return simplify(self._trace, source=source, name=name, strict=False)
+
+    def _weight(self, *shape: int) -> Tensor:
+        self._weights += 1
+        return Tensor(shape, sources=((f"w{self._weights}", prod(shape)),))
+
+    def input(self, shape: Dims, *, tokens: bool = False) -> Value:
+        return Value(shape, self._trace.input((1, *shape), not tokens))
+
+    def output(self, *values: Value) -> None:
+        for value in values:
+            self._trace.output(value.handle)
+
+    def parameter(self, *shape: int) -> Parameter:
+        return Parameter(shape, self._weight(*shape))
+
+    def conv(
+        self,
+        x: Value,
+        out: int,
+        kernel: int | Sequence[int],
+        *,
+        stride: int | Sequence[int] = 1,
+        padding: int | Sequence[int] | None = None,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+    ) -> Value:
+        kernels, strides, _, extent = window(x, kernel, stride, padding, dilation)
+        weight = self._weight(out, x.shape[0] // groups, *kernels)
+        tensor = self._trace.conv(
+            x.handle,
+            weight,
+            self._weight(out) if bias else None,
+            (1, out, *extent),
+            stride=strides,
+            dilation=(dilation,) * len(kernels),
+            groups=groups,
+        )
+        return Value((out, *extent), tensor)
+
+    def linear(
+        self, x: Value, out: int, *, bias: bool = True, weight: Parameter | None = None
+    ) -> Value:
+        enter = x.shape[-1]
+        matrix = weight.handle if weight else self._weight(out, enter)
+        shape = (*x.shape[:-1], out)
+        offset = self._weight(out) if bias else None
+        return Value(shape, self._trace.linear(x.handle, matrix, offset, (1, *shape), (enter, out)))
+
+    def embedding(self, ids: Value, table: Parameter) -> Value:
+        shape = (*ids.shape, table.shape[1])
+        return Value(shape, self._trace.embedding(table.handle, ids.handle, (1, *shape)))
+
+    def batch_norm(self, x: Value) -> Value:
+        scale = (self._weight(x.shape[0]), self._weight(x.shape[0]))
+        operands = [x.handle, *scale]
+        return Value(
+            x.shape, self._trace.add("affine", operands, (1, *x.shape), label="batch_norm")
+        )
+
+    def layer_norm(self, x: Value, *, bias: bool = True) -> Value:
+        return self._norm("layer_norm", x, 2 if bias else 1)
+
+    def rms_norm(self, x: Value) -> Value:
+        return self._norm("rms_norm", x, 1)
+
+    def _norm(self, op: str, x: Value, weights: int) -> Value:
+        affine = [self._weight(x.shape[-1]) for _ in range(weights)]
+        return Value(x.shape, self._trace.norm(op, x.handle, affine, channels=x.shape[-1]))
+
+    def act(self, name: str, x: Value) -> Value:
+        return Value(x.shape, self._trace.unary(name, x.handle))
+
+    def pool(
+        self,
+        kind: str,
+        x: Value,
+        kernel: int,
+        *,
+        stride: int = 1,
+        padding: int | None = None,
+        ceil: bool = False,
+    ) -> Value:
+        kernels, strides, _, extent = window(x, kernel, stride, padding, ceil=ceil)
+        shape = (x.shape[0], *extent)
+        op = f"{kind}_pool"
+        dilation = (1,) * len(kernels) if kind == "max" else ()
+        return Value(shape, self._trace.pool(op, x.handle, (1, *shape), kernels, strides, dilation))
+
+    def global_pool(self, x: Value) -> Value:
+        shape = (x.shape[0],)
+        return Value(shape, self._trace.reduce("mean", x.handle, (1, *shape)))
+
+    def mean(self, x: Value, axis: int = 0) -> Value:
+        shape = (*x.shape[:axis], *x.shape[axis + 1 :])
+        return Value(shape, self._trace.reduce("mean", x.handle, (1, *shape)))
+
+    def resize(self, x: Value, extent: Sequence[int]) -> Value:
+        shape = (x.shape[0], *extent)
+        if shape == x.shape:
+            return x
+        sizes: Any = (1, *extent)
+        return Value(
+            shape,
+            self._trace.add("resize", [x.handle], (1, *shape), channels=shape[0], extent=sizes),
+        )
+
+    def add(self, first: Value, *others: Value | Parameter) -> Value:
+        for other in others:
+            first = self._binary("add", first, other)
+        return first
+
+    def sub(self, a: Value, b: Value) -> Value:
+        return self._binary("sub", a, b)
+
+    def mul(self, a: Value, b: Value | Parameter) -> Value:
+        return self._binary("mul", a, b)
+
+    def _binary(self, op: str, a: Value, b: Value | Parameter) -> Value:
+        shape = broadcast(a.shape, b.shape)
+        return Value(shape, self._trace.binary(op, a.handle, b.handle, (1, *shape)))
+
+    def scale(self, x: Value, number: float) -> Value:
+        factor = Tensor((), data=np.array(number))
+        return Value(x.shape, self._trace.binary("mul", x.handle, factor, (1, *x.shape)))
+
+    def concat(self, values: Sequence[Value], axis: int = 0) -> Value:
+        shape = list(values[0].shape)
+        shape[axis] = sum(value.shape[axis] for value in values)
+        joined = self._trace.concat([value.handle for value in values], (1, *shape))
+        return Value(tuple(shape), joined)
+
+    def matmul(self, a: Value, b: Value) -> Value:
+        shape = (*a.shape[:-1], b.shape[-1])
+        return Value(shape, self._trace.matmul(a.handle, b.handle, (1, *shape)))
+
+    def attention(self, q: Value, k: Value, v: Value, heads: int, *, causal: bool = False) -> Value:
+        del causal  # which positions are seen changes neither weights nor operators
+        length, inner = q.shape[0], v.shape[1]
+        parts = [
+            self._trace.view(x.handle, (1, heads, x.shape[0], x.shape[1] // heads))
+            for x in (q, k, v)
+        ]
+        shape = (1, heads, length, inner // heads)
+        seen = self._trace.attention(parts[0], parts[1], parts[2], None, shape)
+        return Value((length, inner), self._trace.view(seen, (1, length, inner)))
+
+    def slice(self, x: Value, start: int, stop: int, axis: int = 0) -> Value:
+        shape = (*x.shape[:axis], stop - start, *x.shape[axis + 1 :])
+        return Value(shape, self._trace.part(x.handle, (1, *shape)))
+
+    def reshape(self, x: Value, *shape: int) -> Value:
+        return Value(shape, self._trace.view(x.handle, (1, *shape)))
+
+    def permute(self, x: Value, *axes: int) -> Value:
+        shape = tuple(x.shape[axis] for axis in axes)
+        return Value(shape, self._trace.view(x.handle, (1, *shape)))
