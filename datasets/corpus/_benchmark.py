@@ -43,6 +43,7 @@ class Benchmark:
         families: function that reads the (N,) family of every row; see :attr:`families`.
         proxies: name -> function that reads (N,) published scores of a training-free proxy.
         curves: task name -> function that reads (N, steps) values during training.
+        with_graph: function that gives the row numbers whose graph is known; all rows if None.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Benchmark:
         families: Callable[[], Sequence[str]] | None = None,
         proxies: Mapping[str, Reader] | None = None,
         curves: Mapping[str, Reader] | None = None,
+        with_graph: Callable[[], Sequence[int] | NDArray[np.integer[Any]]] | None = None,
     ) -> None:
         self.name = name
         self.space = space or name
@@ -73,6 +75,7 @@ class Benchmark:
         self._family_reader = families
         self._proxy_readers = proxies or {}
         self._curve_readers = curves or {}
+        self._with_graph = with_graph
         self._arrays: dict[tuple[str, str], FloatArray] = {}
 
     def __len__(self) -> int:
@@ -193,18 +196,24 @@ class Benchmark:
         self._check(task)
         return self._recipes.get(task, {})
 
+    @cached_property
+    def with_graph(self) -> NDArray[np.int64]:
+        """Row numbers whose graph is known; nearly always all of them."""
+        rows = range(len(self)) if self._with_graph is None else self._with_graph()
+        return np.asarray(rows, np.int64)
+
     def graphs(
         self, indices: Sequence[int] | NDArray[np.integer[Any]] | None = None
     ) -> list[ComputeGraph]:
         """Canonical graphs of the full networks.
 
         Args:
-            indices: row numbers; all rows if None.
+            indices: row numbers; all rows of :attr:`with_graph` if None.
 
         Returns:
             One graph for each row asked for.
         """
-        rows = range(len(self)) if indices is None else np.asarray(indices).tolist()
+        rows = (self.with_graph if indices is None else np.asarray(indices)).tolist()
         return self._graphs(rows)
 
     @overload
