@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,9 +27,40 @@ def load_pickle(path: Path) -> Any:
         UnreadableModelError: the file is damaged, or asks for anything else.
         StorageError: it cannot be opened.
     """
-    try:
-        with path.open("rb") as file:
+    with _telling(path), path.open("rb") as file:
+        return _PlainUnpickler(file).load()
+
+
+def load_torch(path: Path) -> Any:
+    """Read what ``torch.save`` wrote of plain containers, numbers and strings, without torch.
+
+    Only the zip format is known, which torch writes since 1.6. No file here holds a tensor, so
+    one that does is refused.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The object.
+
+    Raises:
+        UnreadableModelError: the file is damaged, or asks for anything else.
+        StorageError: it cannot be opened.
+    """
+    with _telling(path), zipfile.ZipFile(path) as archive:
+        name = next(n for n in archive.namelist() if n.split("/")[1:] == ["data.pkl"])
+        if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+            # torch never compresses; what does could unpack to any size.
+            raise UnreadableModelError("a torch file has no compressed part")
+        with archive.open(name) as file:
             return _PlainUnpickler(file).load()
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Turn what a damaged or hostile file raises into the library's errors."""
+    try:
+        yield
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
     except UnreadableModelError as error:

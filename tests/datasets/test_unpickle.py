@@ -1,10 +1,11 @@
 import pickle
 import subprocess
+import zipfile
 
 import numpy as np
 import pytest
 
-from archcast.datasets._unpickle import load_pickle
+from archcast.datasets._unpickle import load_pickle, load_torch
 from archcast.encoders.errors import StorageError, UnreadableModelError
 
 
@@ -57,3 +58,45 @@ def test_damaged_files(tmp_path):
             load_pickle(tmp_path / "p")
     with pytest.raises(StorageError):
         load_pickle(tmp_path / "absent")
+
+
+def test_torch_files_without_torch(tmp_path):
+    torch = pytest.importorskip("torch")
+    plain = {"|none~0|": 3, "latency": [1.5, 2, float("inf")]}
+    torch.save(plain, tmp_path / "plain.pt")
+    assert load_torch(tmp_path / "plain.pt") == plain
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "tensor.pt")
+    with pytest.raises(UnreadableModelError, match="refused"):
+        load_torch(tmp_path / "tensor.pt")
+
+
+def torch_file(path, content, method=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("archive/data.pkl", content)
+    return path
+
+
+def test_hostile_torch_files(tmp_path):
+    mark = tmp_path / "mark"
+    evil = pickle.dumps(_Hostile(subprocess.call, ["touch", str(mark)]))
+    with pytest.raises(UnreadableModelError, match="refused"):
+        load_torch(torch_file(tmp_path / "evil.pt", evil))
+    assert not mark.exists()
+    swollen = torch_file(tmp_path / "z.pt", pickle.dumps([0] * 9999), zipfile.ZIP_DEFLATED)
+    with pytest.raises(UnreadableModelError, match="compressed"):
+        load_torch(swollen)
+
+
+def test_damaged_torch_files(tmp_path):
+    whole = torch_file(tmp_path / "p.pt", pickle.dumps([1.0] * 50)).read_bytes()
+    assert load_torch(tmp_path / "p.pt") == [1.0] * 50
+    for cut in range(0, len(whole), 7):
+        (tmp_path / "p.pt").write_bytes(whole[:cut])
+        with pytest.raises(UnreadableModelError):
+            load_torch(tmp_path / "p.pt")
+    with zipfile.ZipFile(tmp_path / "q.pt", "w") as archive:
+        archive.writestr("other", b"")
+    with pytest.raises(UnreadableModelError):
+        load_torch(tmp_path / "q.pt")
+    with pytest.raises(StorageError):
+        load_torch(tmp_path / "absent.pt")
