@@ -88,6 +88,31 @@ class Net(ABC):
         """
 
     @abstractmethod
+    def conv_transpose(
+        self,
+        x: Value,
+        out: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        output_padding: int = 0,
+        bias: bool = False,
+    ) -> Value:
+        """A transposed convolution over (channels, *positions).
+
+        Args:
+            x: one to three axes of positions, n of them on an axis.
+            out: channels leaving.
+            kernel: window along every axis.
+            stride: positions leaving for each that enters.
+            padding: positions cut off at both ends.
+            output_padding: positions added at the far end: ``(n - 1) * stride - 2 * padding +
+                kernel + output_padding`` leave.
+            bias: whether a learned number is added a channel.
+        """
+
+    @abstractmethod
     def linear(
         self, x: Value, out: int, *, bias: bool = True, weight: Parameter | None = None
     ) -> Value:
@@ -111,11 +136,12 @@ class Net(ABC):
 
     # ------------------------------------------------------------ no weights
     @abstractmethod
-    def act(self, name: str, x: Value) -> Value:
+    def act(self, name: str, x: Value, *, slope: float = 0.01) -> Value:
         """An activation by name.
 
         One of relu, relu6, gelu, silu, hard_swish, hard_sigmoid, sigmoid, tanh,
-        leaky_relu, elu, mish, softplus, and softmax over the last axis.
+        leaky_relu, elu, mish, softplus, and softmax over the last axis; ``slope`` is that of
+        leaky_relu below zero.
         """
 
     @abstractmethod
@@ -123,13 +149,13 @@ class Net(ABC):
         self,
         kind: str,
         x: Value,
-        kernel: int,
+        kernel: int | Sequence[int],
         *,
-        stride: int = 1,
-        padding: int | None = None,
+        stride: int | Sequence[int] = 1,
+        padding: int | Sequence[int] | None = None,
         ceil: bool = False,
     ) -> Value:
-        """``max`` or ``avg`` pooling of a square window.
+        """``max`` or ``avg`` pooling of a window over two or three axes of positions.
 
         ``padding`` is half of the window if None, and never counts in an average; ``ceil`` lets a
         last window stick out.
@@ -145,7 +171,7 @@ class Net(ABC):
 
     @abstractmethod
     def resize(self, x: Value, extent: Sequence[int]) -> Value:
-        """Nearest-neighbour resizing of (channels, height, width)."""
+        """Nearest-neighbour resizing of (channels, *positions)."""
 
     @abstractmethod
     def add(self, first: Value, *others: Value | Parameter) -> Value:
@@ -178,6 +204,13 @@ class Net(ABC):
     @abstractmethod
     def slice(self, x: Value, start: int, stop: int, axis: int = 0) -> Value:
         """A stretch of one axis."""
+
+    @abstractmethod
+    def pad(self, x: Value, ends: Sequence[tuple[int, int]]) -> Value:
+        """Zeros before and after the positions of (channels, *positions).
+
+        ``ends`` has two numbers an axis; a negative one cuts positions off instead.
+        """
 
     @abstractmethod
     def reshape(self, x: Value, *shape: int) -> Value:
@@ -251,6 +284,17 @@ def window(
         for size, k, s, p in zip(x.shape[1:], kernels, strides, pads, strict=True)
     )
     return kernels, strides, pads, extent
+
+
+def upsampled(x: Value, kernel: int, stride: int, padding: int, output_padding: int) -> Dims:
+    """The positions that leave a transposed convolution."""
+    return tuple((n - 1) * stride - 2 * padding + kernel + output_padding for n in x.shape[1:])
+
+
+def padded(x: Value, ends: Sequence[tuple[int, int]]) -> Dims:
+    """The shape of (channels, *positions) with that many positions more before and after."""
+    sizes = [n + sum(pair) for n, pair in zip(x.shape[1:], ends, strict=True)]
+    return (x.shape[0], *sizes)
 
 
 def _each(value: int | Sequence[int], axes: int) -> Dims:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
 
 import numpy as np
 
+from archcast.encoders._geometry import triple
 from archcast.encoders._simplify import simplify
 from archcast.encoders._trace import Tensor, Tracer
 from archcast.encoders.graph import ComputeGraph
-from archcast.encoders.spaces._net import Dims, Net, Parameter, Value, broadcast, window
+from archcast.encoders.spaces._net import (
+    Dims,
+    Net,
+    Parameter,
+    Value,
+    broadcast,
+    padded,
+    upsampled,
+    window,
+)
 
 
 class GraphNet(Net):
@@ -64,6 +73,29 @@ class GraphNet(Net):
         )
         return Value((out, *extent), tensor)
 
+    def conv_transpose(
+        self,
+        x: Value,
+        out: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        output_padding: int = 0,
+        bias: bool = False,
+    ) -> Value:
+        extent = upsampled(x, kernel, stride, padding, output_padding)
+        tensor = self._trace.conv(
+            x.handle,
+            self._weight(x.shape[0], out, *(kernel for _ in extent)),
+            self._weight(out) if bias else None,
+            (1, out, *extent),
+            stride=(stride,) * len(extent),
+            dilation=(1,) * len(extent),
+            transposed=True,
+        )
+        return Value((out, *extent), tensor)
+
     def linear(
         self, x: Value, out: int, *, bias: bool = True, weight: Parameter | None = None
     ) -> Value:
@@ -94,17 +126,18 @@ class GraphNet(Net):
         affine = [self._weight(x.shape[-1]) for _ in range(weights)]
         return Value(x.shape, self._trace.norm(op, x.handle, affine, channels=x.shape[-1]))
 
-    def act(self, name: str, x: Value) -> Value:
+    def act(self, name: str, x: Value, *, slope: float = 0.01) -> Value:
+        del slope  # a number, not an operator
         return Value(x.shape, self._trace.unary(name, x.handle))
 
     def pool(
         self,
         kind: str,
         x: Value,
-        kernel: int,
+        kernel: int | Sequence[int],
         *,
-        stride: int = 1,
-        padding: int | None = None,
+        stride: int | Sequence[int] = 1,
+        padding: int | Sequence[int] | None = None,
         ceil: bool = False,
     ) -> Value:
         kernels, strides, _, extent = window(x, kernel, stride, padding, ceil=ceil)
@@ -125,7 +158,7 @@ class GraphNet(Net):
         shape = (x.shape[0], *extent)
         if shape == x.shape:
             return x
-        sizes: Any = (1, *extent)
+        sizes = triple(extent)
         return Value(
             shape,
             self._trace.add("resize", [x.handle], (1, *shape), channels=shape[0], extent=sizes),
@@ -173,6 +206,10 @@ class GraphNet(Net):
 
     def slice(self, x: Value, start: int, stop: int, axis: int = 0) -> Value:
         shape = (*x.shape[:axis], stop - start, *x.shape[axis + 1 :])
+        return Value(shape, self._trace.part(x.handle, (1, *shape)))
+
+    def pad(self, x: Value, ends: Sequence[tuple[int, int]]) -> Value:
+        shape = padded(x, ends)
         return Value(shape, self._trace.part(x.handle, (1, *shape)))
 
     def reshape(self, x: Value, *shape: int) -> Value:

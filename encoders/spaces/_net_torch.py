@@ -10,9 +10,20 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812  (torch's own convention)
 
-from archcast.encoders.spaces._net import Dims, Net, Parameter, Value, broadcast, window
+from archcast.encoders.spaces._net import (
+    Dims,
+    Net,
+    Parameter,
+    Value,
+    broadcast,
+    padded,
+    upsampled,
+    window,
+)
 
 _CONVS: Final = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_TRANSPOSED_CONVS: Final = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_MAX_POOLS: Final = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
 _NORMS: Final = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _ACTIVATIONS: Final[dict[str, Callable[[], nn.Module]]] = {
     "relu": nn.ReLU,
@@ -23,7 +34,6 @@ _ACTIVATIONS: Final[dict[str, Callable[[], nn.Module]]] = {
     "hard_sigmoid": nn.Hardsigmoid,
     "sigmoid": nn.Sigmoid,
     "tanh": nn.Tanh,
-    "leaky_relu": nn.LeakyReLU,
     "elu": nn.ELU,
     "mish": nn.Mish,
     "softplus": nn.Softplus,
@@ -128,6 +138,22 @@ class TorchNet(Net):
         layer = make(x.shape[0], out, kernels, strides, pads, dilation, groups, bias)
         return self._layer("conv", layer, (out, *extent), x)
 
+    def conv_transpose(
+        self,
+        x: Value,
+        out: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        output_padding: int = 0,
+        bias: bool = False,
+    ) -> Value:
+        extent = upsampled(x, kernel, stride, padding, output_padding)
+        make: Any = _TRANSPOSED_CONVS[len(extent) - 1]
+        layer = make(x.shape[0], out, kernel, stride, padding, output_padding, bias=bias)
+        return self._layer("conv_transpose", layer, (out, *extent), x)
+
     def linear(
         self, x: Value, out: int, *, bias: bool = True, weight: Parameter | None = None
     ) -> Value:
@@ -151,26 +177,27 @@ class TorchNet(Net):
     def rms_norm(self, x: Value) -> Value:
         return self._layer("rms_norm", nn.RMSNorm(x.shape[-1]), x.shape, x)
 
-    def act(self, name: str, x: Value) -> Value:
-        return self._layer(name, _ACTIVATIONS[name](), x.shape, x)
+    def act(self, name: str, x: Value, *, slope: float = 0.01) -> Value:
+        layer = nn.LeakyReLU(slope) if name == "leaky_relu" else _ACTIVATIONS[name]()
+        return self._layer(name, layer, x.shape, x)
 
     def pool(
         self,
         kind: str,
         x: Value,
-        kernel: int,
+        kernel: int | Sequence[int],
         *,
-        stride: int = 1,
-        padding: int | None = None,
+        stride: int | Sequence[int] = 1,
+        padding: int | Sequence[int] | None = None,
         ceil: bool = False,
     ) -> Value:
         kernels, strides, pads, extent = window(x, kernel, stride, padding, ceil=ceil)
         shape = (x.shape[0], *extent)
         if kind == "max":
-            return self._layer(
-                "max_pool", nn.MaxPool2d(kernels, strides, pads, ceil_mode=ceil), shape, x
-            )
-        layer = nn.AvgPool2d(kernels, strides, pads, ceil, count_include_pad=False)
+            most: Any = _MAX_POOLS[len(kernels) - 1]
+            return self._layer("max_pool", most(kernels, strides, pads, ceil_mode=ceil), shape, x)
+        mean: Any = nn.AvgPool3d if len(kernels) == 3 else nn.AvgPool2d
+        layer = mean(kernels, strides, pads, ceil, count_include_pad=False)
         return self._layer("avg_pool", layer, shape, x)
 
     def global_pool(self, x: Value) -> Value:
@@ -218,6 +245,11 @@ class TorchNet(Net):
         shape = (*x.shape[:axis], stop - start, *x.shape[axis + 1 :])
         layer = _Apply(torch.narrow, dim=axis + 1, start=start, length=stop - start)
         return self._layer("slice", layer, shape, x)
+
+    def pad(self, x: Value, ends: Sequence[tuple[int, int]]) -> Value:
+        # torch wants the last axis first.
+        numbers = [number for pair in reversed(ends) for number in pair]
+        return self._layer("pad", _Apply(F.pad, pad=numbers), padded(x, ends), x)
 
     def reshape(self, x: Value, *shape: int) -> Value:
         return self._layer("reshape", _Apply(_reshape, shape=shape), shape, x)
