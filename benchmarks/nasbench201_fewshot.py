@@ -9,7 +9,7 @@ table names what the published figures used; they are quoted, not rerun.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 from _report import kendall, parser, publish, spearman, table
@@ -17,20 +17,14 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor
 
 from archcast import datasets
+from archcast.datasets import protocols
 from archcast.encoders.tabular import feature_names, tabular
 from archcast.predictors import TabularPredictor
 
 FloatArray = NDArray[np.float64]
 Model = Callable[[NDArray[np.float32], FloatArray, NDArray[np.float32]], FloatArray]
-ALL = (78, 156, 469, 781, 1563)
-CANONICAL = (32, 100, 467, 1024)
-PUBLISHED = {
-    "all": {
-        "PINAT (published)": (0.549, 0.631, 0.706, 0.761, 0.784),
-        "NN-Former (published)": (None, 0.804, None, None, 0.890),
-    },
-    "canonical": {"13 proxies + GRAF, ExtraTrees (published)": (0.673, 0.779, 0.840, 0.857)},
-}
+ALL = protocols.LABELS["nasbench201/all"]
+CANONICAL = protocols.LABELS["nasbench201/canonical"]
 
 
 def ours(x: NDArray[np.float32], y: FloatArray, new: NDArray[np.float32]) -> FloatArray:
@@ -65,7 +59,7 @@ class Space:
         self.features = tabular([graphs[i] for i in first]).values
         self.labels = data.labels("cifar10/test_accuracy")
         self.cifar100 = data.labels("cifar100/test_accuracy")
-        self.canonical = canonical_cells(data.specs)
+        self.canonical = protocols.canonical_rows()
 
     def measure(
         self, model: Model, labelled: NDArray[np.intp], pool: NDArray[np.intp]
@@ -75,29 +69,6 @@ class Space:
         value = model(x, self.labels[labelled], self.features)[self.cell_class]
         fresh = pool[~np.isin(self.cell_class[pool], self.cell_class[labelled])]
         return [kendall(self.labels[rows], value[rows]) for rows in (pool, fresh)]
-
-
-def canonical_cells(specs: Iterable[str]) -> NDArray[np.intp]:
-    """The first row of every cell that stays different when dead operators count as none."""
-    seen: dict[str, int] = {}
-    for row, spec in enumerate(specs):
-        seen.setdefault(live_operators(spec), row)
-    return np.array(sorted(seen.values()))
-
-
-def live_operators(spec: str) -> str:
-    """The cell with every operator on no path from its input to its output set to ``none``."""
-    text = spec.partition(":")[2] if spec.startswith("nasbench201:") else spec
-    nodes = [[t.rsplit("~", 1) for t in n.strip("|").split("|")] for n in text.split("+")]
-    edges = [(int(s), k + 1, op) for k, n in enumerate(nodes) for op, s in n if op != "none"]
-    ahead, behind = {0}, {3}
-    for source, target, _ in sorted(edges):
-        if source in ahead:
-            ahead.add(target)
-    for source, target, _ in sorted(edges, reverse=True):
-        if target in behind:
-            behind.add(source)
-    return str([e for e in edges if e[0] in ahead and e[1] in behind])
 
 
 def cells(values: list[float]) -> str:
@@ -112,7 +83,7 @@ def protocol(
     for name, model in MODELS.items():
         taus = [
             [
-                space.measure(model, np.random.default_rng(seed).choice(pool, size, False), pool)
+                space.measure(model, protocols.draw(pool, size, seed), pool)
                 for seed in range(seeds if size > 200 else 2 * seeds)
             ]
             for size in sizes
@@ -136,10 +107,11 @@ def thousand_others(space: Space, trials: int) -> list[list[str]]:
     return [*rows, ["XGBoost on one-hot + 13 proxies (published, 100 trials)", "0.908 ± 0.012"]]
 
 
-def quoted(which: str) -> list[list[str]]:
+def quoted(which: str, sizes: tuple[int, ...]) -> list[list[str]]:
+    found = protocols.protocol(which).published
     return [
-        [name, *("-" if v is None else f"{v:.3f}" for v in values)]
-        for name, values in PUBLISHED[which].items()
+        [f"{name} (published)", *(f"{v[n]:.3f}" if n in v else "-" for n in sizes)]
+        for name, v in found.items()
     ]
 
 
@@ -159,11 +131,14 @@ def main() -> None:
     parts = [
         note,
         "## All 15,625 cells",
-        table(("predictor", *labels), whole + quoted("all")),
+        table(("predictor", *labels), whole + quoted("nasbench201/all", ALL)),
         "## Class-disjoint: without cells whose network is labelled",
         table(("predictor", *labels), disjoint),
         f"## The {len(space.canonical):,} canonical cells",
-        table(("predictor", *(f"{n} labels" for n in CANONICAL)), canonical + quoted("canonical")),
+        table(
+            ("predictor", *(f"{n} labels" for n in CANONICAL)),
+            canonical + quoted("nasbench201/canonical", CANONICAL),
+        ),
         f"## CIFAR-100: 100 labels, 1,000 other cells, {chosen.trials} draws, Spearman's rho",
         table(("predictor", "100 labels"), thousand_others(space, chosen.trials)),
     ]

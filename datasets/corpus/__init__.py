@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from archcast.datasets._benchmark import Benchmark
 from archcast.datasets._cards import DataCard, card, names
+from archcast.datasets._export import export
 from archcast.datasets._fetch import cache_folder, fetch
 
-__all__ = ["Benchmark", "DataCard", "cache_folder", "fetch", "info", "list_benchmarks", "load"]
+if TYPE_CHECKING:
+    from archcast.datasets.pool import Manifest, Pool, build_pool, open_pool
+
+__all__ = [
+    "Benchmark",
+    "DataCard",
+    "Manifest",
+    "Pool",
+    "build_pool",
+    "cache_folder",
+    "export",
+    "fetch",
+    "info",
+    "list_benchmarks",
+    "load",
+    "open_pool",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Manifest", "Pool", "build_pool", "open_pool"):  # imported when first used
+        return getattr(import_module("archcast.datasets.pool"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def list_benchmarks() -> list[str]:

@@ -30,6 +30,7 @@ class DataCard:
         noise_floor: how far two measurements of one architecture lie apart, in words and figures.
         traps: what has led others astray.
         files: names in the registry of the files it is read from.
+        space: name of the search space; the benchmark's own if empty.
     """
 
     name: str
@@ -43,6 +44,7 @@ class DataCard:
     noise_floor: str
     traps: list[str]
     files: list[str]
+    space: str = ""
 
 
 @cache

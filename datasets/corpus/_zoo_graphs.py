@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import ast
 import gzip
-import hashlib
 import json
 from collections.abc import Callable, Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
 from tqdm import tqdm
 
-from archcast import encoders
 from archcast.datasets import _libraries
 from archcast.datasets._fetch import cache_folder
+from archcast.datasets._fingerprint import encoder_files, fingerprint
 from archcast.encoders._files import write_atomically
 from archcast.encoders._simplify import simplify
 from archcast.encoders._torch import capture, lower
@@ -24,7 +22,7 @@ from archcast.encoders.errors import ArchcastError, MissingExtraError, Unreadabl
 from archcast.encoders.graph import ComputeGraph
 
 #: Parts of the encoders that no torch module's graph depends on.
-_NO_READERS: Final = {"_onnx", "spaces", "tabular", "_layout.py", "drawing.py", "summary.py"}
+_NO_READERS: Final = ("_onnx", "spaces", "tabular")
 #: Architecture and image size.
 Key = tuple[str, int]
 
@@ -108,15 +106,14 @@ class ZooGraphs:
             release = version(self.library)
         except PackageNotFoundError:
             release = "none"
-        code = _fingerprint([Path(capture.__file__)])
+        code = fingerprint([Path(capture.__file__)])
         return cache_folder() / "derived" / f"{self.library}-{release}-{code}"
 
     @cached_property
     def folder(self) -> Path:
         """Where graphs and the reasons of failures are kept."""
-        root = Path(encoders.__file__).parent
-        files = [p for p in root.rglob("*.py") if not _NO_READERS & set(p.relative_to(root).parts)]
-        return self.recordings / f"graphs-{_fingerprint(files)}"
+        files = encoder_files(_NO_READERS)
+        return self.recordings / f"graphs-{fingerprint(files)}"
 
     def _graph_path(self, key: Key) -> Path:
         return self.folder / f"{key[0]}@{key[1]}.npz"
@@ -139,13 +136,3 @@ def record(library: str, name: str, size: int) -> capture.Recording:
         model = makers[library](name, size)
         example = torch.zeros(1, 3, size, size)
     return capture.capture(model, (example,))
-
-
-@cache
-def _digest(path: Path) -> bytes:
-    return hashlib.sha256(ast.dump(ast.parse(path.read_text("utf-8"))).encode()).digest()
-
-
-def _fingerprint(files: Sequence[Path]) -> str:
-    """Eight digits that change with the code of some files, not with its comments or layout."""
-    return hashlib.sha256(b"".join(_digest(path) for path in sorted(files))).hexdigest()[:8]

@@ -76,6 +76,35 @@ def by_group(groups: Sequence[Hashable], folds: int = 5, seed: int = 0) -> list[
     return [Split(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(folds)]
 
 
+def leave_one_out(
+    groups: Sequence[Hashable], classes: Sequence[Hashable] | None = None
+) -> dict[Hashable, Split]:
+    """Every group once as the test, all others to learn from: leave-one-space-out.
+
+    Args:
+        groups: (N,) group of every row, its search space for example.
+        classes: (N,) class of every row, its graph's hash for example; rows to learn from that
+            share one with a row of the test are left out, so that no network is on both sides.
+
+    Returns:
+        Group -> its split, in order of first appearance.
+
+    Raises:
+        ValueError: fewer than two groups.
+    """
+    group = _numbered(groups)
+    names = list(dict.fromkeys(groups))
+    if len(names) < 2:
+        raise ValueError("one group cannot be left out with another to learn from")
+    known = np.arange(len(group)) if classes is None else _numbered(classes)
+    found = {}
+    for index, name in enumerate(names):
+        test = np.flatnonzero(group == index)
+        seen = np.isin(known, known[test])
+        found[name] = Split(np.flatnonzero((group != index) & ~seen), test)
+    return found
+
+
 def few_shot(
     rows: int,
     labels: int,

@@ -70,6 +70,22 @@ class NASBench201(Space[Cell201]):
         a, b, c, d, e, f = (OPERATORS[op] for op in cell)
         return f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|"
 
+    def live(self, spec: Any) -> Cell201:
+        """The cell with every operator on no path from its input to its output set to none.
+
+        The 15,625 cells leave 9,445 so: what some authors call the unique architectures.
+        """
+        cell = self.parse(spec)
+        fed, used = {0}, {3}
+        for op, (source, target) in zip(cell, EDGES, strict=True):
+            if op != NONE and source in fed:
+                fed.add(target)
+        for op, (source, target) in reversed(list(zip(cell, EDGES, strict=True))):
+            if op != NONE and target in used:
+                used.add(source)
+        ends = zip(cell, EDGES, strict=True)
+        return tuple(op if s in fed and t in used else NONE for op, (s, t) in ends)
+
     def owns(self, text: str) -> bool:
         """A string of this shape is a cell of this space."""
         return text.startswith("|") and "~0|" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,6 +23,23 @@ _COLUMNS = (
     Column("tasks", "tasks", lambda row: ", ".join(row["tasks"])),
     Column("what", "title"),
 )
+
+
+_STATS = (
+    Column("benchmark", "benchmark"),
+    Column("space", "space"),
+    Column("architectures", "architectures", lambda r: f"{r['architectures']:,}", right=True),
+    Column("distinct graphs", "hashes", lambda r: f"{r['hashes']:,}", right=True),
+    Column("also elsewhere", "shared", lambda r: f"{r['shared']:,}", right=True),
+    Column("tasks", "tasks", right=True),
+    Column("labels", "labels", lambda r: f"{r['labels']:,}", right=True),
+    Column("build s", "seconds", lambda r: f"{r['seconds']:.1f}", right=True),
+    Column("MB", "bytes", lambda r: f"{r['bytes'] / 1e6:.1f}", right=True),
+)
+Folder = Annotated[
+    Path | None,
+    typer.Option("--pool", metavar="FOLDER", help="Where the pooled table lies."),
+]
 
 
 @app.command("list")
@@ -76,6 +94,69 @@ def fetch(
         else:
             sys.stdout.write(f"{file}\t{path}\n")
     return failures.exit_code
+
+
+@app.command()
+def build(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME...]",
+            help="Benchmarks; all if none is named.",
+            autocompletion=complete_benchmark,
+        ),
+    ] = None,
+    folder: Folder = None,
+    workers: Annotated[int, typer.Option("--workers", "-j", help="Processes.", min=1)] = 1,
+) -> None:
+    """Build the pooled table: every architecture, graph, feature and label as Parquet.
+
+    A build that is stopped goes on where it was when it is started again.
+    """
+    made = datasets.build_pool(names or None, folder, workers=workers)
+    _render.write_table(_STATS[:1] + _STATS[2:4] + _STATS[5:], [_manifest(m) for m in made])
+
+
+@app.command()
+def stats(
+    folder: Folder = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+    json: Json = False,
+) -> None:
+    """Count what the pooled table holds: architectures, distinct graphs, tasks, labels."""
+    rows = datasets.open_pool(folder).stats()
+    if json:
+        for row in rows:
+            _render.write_json(row)
+    elif markdown:
+        titles = [column.title for column in _STATS]
+        sys.stdout.write(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}\n")
+        for row in rows:
+            cells = [c.text(row) if c.text else str(row[c.key]) for c in _STATS]
+            sys.stdout.write(f"| {' | '.join(cells)} |\n")
+    else:
+        _render.write_table(_STATS, rows)
+
+
+@app.command("export")
+def export_(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A benchmark.", autocompletion=complete_benchmark),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file; .csv, .jsonl or .parquet.")],
+    tasks: Annotated[
+        list[str] | None, typer.Option("--task", "-t", metavar="NAME", help="Only these tasks.")
+    ] = None,
+) -> None:
+    """Write a benchmark's specifications and labels as one file."""
+    datasets.export(datasets.load(name), out, tasks or None)
+    sys.stderr.write(f"archcast: wrote {out}\n")
+
+
+def _manifest(manifest: datasets.Manifest) -> dict[str, object]:
+    fields = dataclasses.asdict(manifest)
+    return fields | {"labels": manifest.labels, "tasks": len(manifest.tasks)}
 
 
 def _several_lines(value: object) -> str:

@@ -1,0 +1,263 @@
+"""Building the pooled table: benchmark by benchmark, part by part, resumable."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final
+
+from tqdm import tqdm
+
+import archcast.datasets as corpus
+from archcast.datasets._benchmark import Benchmark
+from archcast.datasets.pool._columns import feature_table, graph_table, label_table
+from archcast.datasets.pool._files import (
+    TABLES,
+    Manifest,
+    need_arrow,
+    pool_folder,
+    version_of,
+    write_table,
+)
+from archcast.encoders._files import write_atomically
+from archcast.encoders.errors import MissingExtraError, StorageError
+
+#: Architectures of a part: what is lost at most when a build is killed.
+_PART: Final = 256
+
+
+def build_pool(
+    names: Sequence[str] | None = None,
+    folder: str | Path | None = None,
+    *,
+    workers: int = 1,
+    progress: bool = True,
+) -> list[Manifest]:
+    """Build the pooled table, or what is missing of it.
+
+    What is there and of this version is kept. Each benchmark is built in parts of 256
+    architectures; a build that was killed goes on with the first part that is missing. Two builds
+    at once share the work by benchmark: each takes those that the other does not hold.
+
+    Args:
+        names: benchmarks; all if None.
+        folder: where the pool lies; ``pool`` in the cache if None.
+        workers: processes; each part is the work of one.
+        progress: show a progress bar.
+
+    Returns:
+        One manifest a benchmark, in the order of ``names``.
+
+    Raises:
+        UnknownDatasetError: no such benchmark.
+        DownloadError: data is not here and cannot be fetched.
+        MissingExtraError: pyarrow, filelock, or a model zoo is not installed.
+        StorageError: the disk is full, or the folder cannot be written.
+    """
+    need_arrow()
+    wanted = list(names if names is not None else corpus.list_benchmarks())
+    for name in wanted:
+        corpus.info(name)
+    place = pool_folder(folder)
+    waiting = list(dict.fromkeys(wanted))
+    done: dict[str, Manifest] = {}
+    while waiting:
+        for name in list(waiting):
+            with _lock(place, name) as ours:
+                if ours:
+                    done[name] = _build_one(name, place, workers, progress)
+                    waiting.remove(name)
+        if waiting:  # what is left is held by another process
+            time.sleep(0.5)
+    return [done[name] for name in wanted]
+
+
+@contextmanager
+def _lock(place: Path, name: str) -> Iterator[bool]:
+    """Whether this process may build the benchmark; the lock goes with the process."""
+    try:
+        from filelock import FileLock, Timeout
+    except ImportError as error:
+        raise MissingExtraError(
+            "building the pool needs filelock: pip install 'archcast[train]'"
+        ) from error
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(place / f".{name}.lock")
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    except OSError as error:
+        raise StorageError(f"cannot write {place}: {error.strerror or error}") from error
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def _build_one(name: str, place: Path, workers: int, progress: bool) -> Manifest:
+    final, version = place / name, version_of(name)
+    manifest = Manifest.load(final)
+    if manifest is not None and manifest.fingerprint == version:
+        return manifest
+    work = place / f".{name}.{version}"
+    for stale in place.glob(f".{name}.????????"):
+        if stale != work and stale.is_dir():
+            shutil.rmtree(stale, ignore_errors=True)
+    started = time.monotonic()
+    spent = _spent(work)
+    benchmark = corpus.load(name)
+    rows = benchmark.with_graph.tolist()
+    parts = [rows[i : i + _PART] for i in range(0, len(rows), _PART)]
+    missing = [i for i in range(len(parts)) if not _part(work, i, "architectures").exists()]
+    with tqdm(
+        total=len(rows), initial=len(rows) - sum(len(parts[i]) for i in missing),
+        desc=f"pool: {name}", unit="nets", disable=None if progress else True,
+    ) as bar:  # fmt: skip
+        for index in _work(name, work, parts, missing, workers):
+            bar.update(len(parts[index]))
+            _note(work, spent + time.monotonic() - started)
+    seconds = spent + time.monotonic() - started
+    manifest = _assemble(benchmark, work, len(parts), version, seconds)
+    _swap(work, final)
+    return manifest
+
+
+def _work(
+    name: str, work: Path, parts: list[list[int]], missing: list[int], workers: int
+) -> Iterator[int]:
+    """Make the missing parts, giving the number of each that is done."""
+    if workers <= 1 or len(missing) <= 1:
+        for index in missing:
+            yield _make_part(name, work, index, parts[index])
+        return
+    # Spawned, not forked: numerical libraries hold threads that do not survive a fork.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as executor:
+        futures = [executor.submit(_make_part, name, work, i, parts[i]) for i in missing]
+        try:
+            for future in futures:
+                yield future.result()
+        except BaseException:
+            executor.shutdown(cancel_futures=True)
+            raise
+
+
+@lru_cache(maxsize=2)
+def _loaded(name: str) -> Benchmark:
+    return corpus.load(name)
+
+
+def _make_part(name: str, work: Path, index: int, rows: list[int]) -> int:
+    pa = need_arrow()
+    benchmark = _loaded(name)
+    graphs = benchmark.graphs(rows)
+    hashes = [graph.hash for graph in graphs]
+    distinct = list(dict(zip(hashes, graphs, strict=True)).values())
+    write_table(_part(work, index, "graphs"), graph_table(distinct))
+    write_table(_part(work, index, "features"), feature_table(distinct))
+    table = pa.table({"row": pa.array(rows, pa.int32()), "hash": pa.array(hashes, pa.string())})
+    write_table(_part(work, index, "architectures"), table)  # last: it says the part is whole
+    return index
+
+
+def _part(work: Path, index: int, table: str) -> Path:
+    return work / "parts" / f"{index:05d}.{table}.parquet"
+
+
+def _assemble(
+    benchmark: Benchmark, work: Path, parts: int, version: str, seconds: float
+) -> Manifest:
+    pa = need_arrow()
+    hashes: list[str | None] = [None] * len(benchmark)
+    for index in range(parts):
+        table = pa.parquet.read_table(_part(work, index, "architectures"))
+        for row, digest in zip(*(table[c].to_pylist() for c in ("row", "hash")), strict=True):
+            hashes[row] = digest
+    count = len(benchmark)
+    architectures = pa.table(
+        {
+            "row": pa.array(range(count), pa.int32()),
+            "space": pa.array([benchmark.space] * count, pa.string()).dictionary_encode(),
+            "spec": pa.array(list(benchmark.specs), pa.string()),
+            "hash": pa.array(hashes, pa.string()),
+            "family": pa.array(list(benchmark.families), pa.string()).dictionary_encode(),
+        }
+    )
+    write_table(work / "architectures.parquet", architectures)
+    for table in ("graphs", "features"):
+        _join_parts(work, parts, table)
+    tasks = {task: label_table(benchmark, task, hashes) for task in benchmark.tasks}
+    _write_labels(work / "labels.parquet", list(tasks.values()))
+    manifest = Manifest(
+        benchmark.name,
+        benchmark.space,
+        version,
+        count,
+        len(set(hashes) - {None}),
+        {task: table.num_rows for task, table in tasks.items()},
+        round(seconds, 2),
+        sum((work / f"{table}.parquet").stat().st_size for table in TABLES),
+    )
+    manifest.save(work)
+    return manifest
+
+
+def _join_parts(work: Path, parts: int, name: str) -> None:
+    """All parts in one file, every hash once."""
+    pa = need_arrow()
+    seen: set[str] = set()
+    tables = []
+    for index in range(parts):
+        table = pa.parquet.read_table(_part(work, index, name))
+        hashes = table["hash"].to_pylist()
+        tables.append(table.filter(pa.array([digest not in seen for digest in hashes])))
+        seen.update(hashes)
+    write_table(work / f"{name}.parquet", pa.concat_tables(tables))
+
+
+def _write_labels(path: Path, tables: list[Any]) -> None:
+    """A row group a task, so that one task can be read without the others."""
+    pq = need_arrow().parquet
+
+    def write(file: Any) -> None:
+        with pq.ParquetWriter(file, tables[0].schema, compression="zstd") as writer:
+            for table in tables:
+                writer.write_table(table)
+
+    write_atomically(path, write)
+
+
+def _swap(work: Path, final: Path) -> None:
+    """Put the finished folder in its place; readers see the old one or the new one."""
+    shutil.rmtree(work / "parts", ignore_errors=True)
+    (work / "seconds").unlink(missing_ok=True)
+    try:
+        if final.exists():
+            old = final.with_name(f".{final.name}.old-{os.getpid()}")
+            final.rename(old)
+            work.rename(final)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            work.rename(final)
+    except OSError as error:
+        raise StorageError(f"cannot write {final}: {error.strerror or error}") from error
+
+
+def _note(work: Path, seconds: float) -> None:
+    """Remember the time spent, for the manifest of a build that is resumed."""
+    (work / "seconds").write_text(f"{seconds:.2f}")
+
+
+def _spent(work: Path) -> float:
+    try:
+        return float((work / "seconds").read_text())
+    except (OSError, ValueError):
+        return 0.0

@@ -1,0 +1,192 @@
+"""``Pool``: the pooled table, opened lazily and read by column."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archcast.datasets._registry import unknown
+from archcast.datasets.pool._columns import graphs_of
+from archcast.datasets.pool._files import TABLES, Manifest, need_arrow, pool_folder
+from archcast.encoders.errors import StorageError, UnknownDatasetError, UnreadableModelError
+from archcast.encoders.graph import ComputeGraph
+from archcast.encoders.tabular import feature_names
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Every benchmark in one form: architectures, graphs, features and labels.
+
+    Four Parquet tables a benchmark, joined by the hash of the graph:
+
+    * ``architectures``: ``row``, ``space``, ``spec``, ``hash``, ``family``;
+    * ``graphs``: ``hash`` and the columns of :class:`~archcast.encoders.graph.ComputeGraph`;
+    * ``features``: ``hash`` and the columns of :func:`~archcast.encoders.tabular.tabular`;
+    * ``labels``: ``row``, ``hash``, ``task``, ``value``, ``std``, ``seeds``, ``recipe``,
+      ``family``.
+
+    Nothing is read before it is asked for, and only the columns asked for.
+
+    Attributes:
+        folder: where it lies.
+        manifests: benchmark name -> what its tables hold.
+    """
+
+    folder: Path
+    manifests: dict[str, Manifest]
+
+    @property
+    def benchmarks(self) -> tuple[str, ...]:
+        """Names of the benchmarks that are built, sorted."""
+        return tuple(self.manifests)
+
+    def table(
+        self,
+        name: str,
+        benchmarks: Sequence[str] | str | None = None,
+        columns: Sequence[str] | None = None,
+        *,
+        tasks: Sequence[str] | str | None = None,
+    ) -> Any:
+        """Read one of the four tables.
+
+        Args:
+            name: ``architectures``, ``graphs``, ``features`` or ``labels``.
+            benchmarks: which benchmarks; all if None.
+            columns: which columns; all if None. ``benchmark`` is one, too.
+            tasks: labels of these tasks only.
+
+        Returns:
+            A ``pyarrow.Table``.
+
+        Raises:
+            UnknownDatasetError: no such table or benchmark here.
+            UnreadableModelError: a file is damaged, or has no such column.
+        """
+        pa = need_arrow()
+        if name not in TABLES:
+            raise UnknownDatasetError(unknown("table", name, list(TABLES)))
+        wanted = self._named(benchmarks)
+        rows = [tasks] if isinstance(tasks, str) else tasks
+        rule = None if rows is None else [("task", "in", list(rows))]
+        stored = None if columns is None else [c for c in columns if c != "benchmark"]
+        parts = []
+        for benchmark in wanted:
+            path = self.folder / benchmark / f"{name}.parquet"
+            try:
+                part = pa.parquet.read_table(path, columns=stored, filters=rule)
+            except (OSError, ValueError, KeyError) as error:  # arrow's own errors are of these
+                raise UnreadableModelError(
+                    f"{path} cannot be read ({str(error).partition(chr(10))[0]}); delete its "
+                    "folder and build the benchmark again"
+                ) from error
+            missing = set(stored or ()) - set(part.column_names)
+            if missing:
+                raise UnreadableModelError(f"{path} has no column {sorted(missing)[0]!r}")
+            if columns is None or "benchmark" in columns:
+                index = pa.array(np.zeros(part.num_rows, np.int32))
+                label = pa.DictionaryArray.from_arrays(index, pa.array([benchmark]))
+                part = part.append_column("benchmark", label)
+            parts.append(part)
+        return pa.concat_tables(parts).unify_dictionaries()
+
+    def features(
+        self, benchmarks: Sequence[str] | str | None = None, columns: Sequence[str] | None = None
+    ) -> tuple[NDArray[np.str_], NDArray[np.float32]]:
+        """Tabular features of every distinct graph.
+
+        Returns:
+            (n,) hashes, and (n, F) values, every hash once.
+
+        Raises:
+            UnreadableModelError: the pool has other features than this version of the library.
+        """
+        names = list(columns) if columns is not None else list(feature_names())
+        table = self.table("features", benchmarks, ["hash", *names])
+        hashes, first = np.unique(table["hash"].to_numpy(), return_index=True)
+        values = np.column_stack([table[name].to_numpy()[first] for name in names])
+        return hashes.astype(np.str_), values.astype(np.float32, copy=False)
+
+    def graphs(self, benchmarks: Sequence[str] | str | None = None) -> dict[str, ComputeGraph]:
+        """Every distinct graph by its hash."""
+        table = self.table("graphs", benchmarks)
+        return dict(zip(table["hash"].to_pylist(), graphs_of(table), strict=True))
+
+    def stats(self) -> list[dict[str, Any]]:
+        """One row a benchmark: space, architectures, hashes, shared hashes, tasks, labels, size.
+
+        ``shared`` counts the hashes that another benchmark has, too.
+        """
+        owners = self._owners()
+        found = []
+        for name, m in self.manifests.items():
+            found.append(
+                {
+                    "benchmark": name,
+                    "space": m.space,
+                    "architectures": m.architectures,
+                    "hashes": m.hashes,
+                    "shared": sum(1 for names in owners.values() if name in names and names[1:]),
+                    "tasks": len(m.tasks),
+                    "labels": m.labels,
+                    "seconds": m.seconds,
+                    "bytes": m.bytes,
+                }
+            )
+        return found
+
+    def shared(self) -> dict[tuple[str, ...], int]:
+        """Benchmarks that have graphs in common -> how many hashes exactly these share."""
+        counts = Counter(names for names in self._owners().values() if len(names) > 1)
+        return dict(counts.most_common())
+
+    def _owners(self) -> dict[str, tuple[str, ...]]:
+        owners: dict[str, tuple[str, ...]] = {}
+        for name in self.manifests:
+            table = self.table("features", name, ["hash"])
+            for digest in table["hash"].to_pylist():
+                owners[digest] = (*owners.get(digest, ()), name)
+        return owners
+
+    def _named(self, benchmarks: Sequence[str] | str | None) -> list[str]:
+        wanted = [benchmarks] if isinstance(benchmarks, str) else benchmarks
+        for name in wanted or ():
+            if name not in self.manifests:
+                raise UnknownDatasetError(
+                    f"{unknown('benchmark of this pool', name, list(self.manifests))}; "
+                    f"'archcast datasets build {name}' makes it"
+                )
+        return list(self.manifests if wanted is None else wanted)
+
+
+def open_pool(folder: str | Path | None = None) -> Pool:
+    """Open the pooled table that :func:`build_pool` made, without reading its tables.
+
+    Args:
+        folder: where it lies; ``pool`` in the cache if None.
+
+    Returns:
+        The pool; benchmarks that are not whole are left out.
+
+    Raises:
+        StorageError: nothing is built there.
+        MissingExtraError: pyarrow is not installed.
+    """
+    need_arrow()
+    place = pool_folder(folder)
+    found = {}
+    for path in sorted(place.glob("[!.]*/manifest.json")):
+        manifest = Manifest.load(path.parent)
+        if manifest is not None:
+            found[path.parent.name] = manifest
+    if not found:
+        raise StorageError(
+            f"no benchmark is built in {place}; 'archcast datasets build' makes them"
+        )
+    return Pool(place, found)
