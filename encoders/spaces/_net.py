@@ -14,6 +14,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from numpy.typing import NDArray
+
 Dims = tuple[int, ...]
 
 
@@ -59,6 +61,26 @@ class Net(ABC):
     @abstractmethod
     def parameter(self, *shape: int) -> Parameter:
         """Weights of that shape, to be shared, added or multiplied."""
+
+    @abstractmethod
+    def constant(self, values: NDArray[Any]) -> Parameter:
+        """Fixed numbers, not trained: sinusoids, the matrix of a transform."""
+
+    @abstractmethod
+    def excerpt(
+        self, table: Parameter, rows: NDArray[Any] | None = None, columns: int | None = None
+    ) -> Parameter:
+        """Fixed rows of a (words, features) table, and the first of its columns.
+
+        Args:
+            table: weights, counted as a whole.
+            rows: row numbers in any shape, such as the distances of all pairs of positions; all
+                rows in their order if None.
+            columns: how many columns; all if None.
+
+        Returns:
+            (*rows.shape, columns) weights.
+        """
 
     # ------------------------------------------------------ weighted operators
     @abstractmethod
@@ -174,7 +196,7 @@ class Net(ABC):
         """Nearest-neighbour resizing of (channels, *positions)."""
 
     @abstractmethod
-    def add(self, first: Value, *others: Value | Parameter) -> Value:
+    def add(self, first: Value | Parameter, *others: Value | Parameter) -> Value:
         """A sum, with broadcasting of parameters and smaller values."""
 
     @abstractmethod
@@ -190,12 +212,42 @@ class Net(ABC):
         """A product with a fixed number."""
 
     @abstractmethod
+    def power(self, x: Value, exponent: float) -> Value:
+        """Every number to a fixed power: -1 is the reciprocal, -0.5 that of the root."""
+
+    @abstractmethod
+    def at_least(self, x: Value, number: float) -> Value:
+        """Every number, or the fixed one where that is larger."""
+
+    @abstractmethod
     def concat(self, values: Sequence[Value], axis: int = 0) -> Value:
         """Join along an axis, the channels of pictures by default."""
 
     @abstractmethod
-    def matmul(self, a: Value, b: Value) -> Value:
-        """A matrix product of two values over their last two axes."""
+    def prepend(self, tokens: Parameter, x: Value) -> Value:
+        """Learned (count, features) tokens before a (length, features) sequence."""
+
+    @abstractmethod
+    def matmul(self, a: Value | Parameter, b: Value | Parameter) -> Value:
+        """A matrix product over the last two axes; those before them broadcast."""
+
+    @abstractmethod
+    def rotary(self, x: Value, heads: int, share: float = 1.0) -> Value:
+        """Rotary position embedding of (length, features) (Su et al., 2021).
+
+        Args:
+            x: queries or keys of all heads side by side.
+            heads: number of heads.
+            share: the part of a head's features that is rotated.
+        """
+
+    @abstractmethod
+    def unfold(self, x: Value, window: int) -> Value:
+        """The windows around all positions of (length, features), padded with zeros.
+
+        Returns:
+            (length, features, window) values.
+        """
 
     @abstractmethod
     def attention(self, q: Value, k: Value, v: Value, heads: int, *, causal: bool = False) -> Value:
@@ -306,3 +358,14 @@ def broadcast(a: Dims, b: Dims) -> Dims:
     rank = max(len(a), len(b))
     first, second = (1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b
     return tuple(max(m, n) for m, n in zip(first, second, strict=True))
+
+
+def product_shape(a: Dims, b: Dims) -> Dims:
+    """The shape of a matrix product over the last two axes."""
+    return (*broadcast(a[:-2], b[:-2]), a[-2], b[-1])
+
+
+def excerpt_shape(table: Parameter, rows: NDArray[Any] | None, columns: int | None) -> Dims:
+    """The shape of an excerpt; see :meth:`Net.excerpt`."""
+    words, features = table.shape
+    return (*((words,) if rows is None else rows.shape), columns or features)

@@ -48,6 +48,15 @@ class GraphNet(Net):
     def parameter(self, *shape: int) -> Parameter:
         return Parameter(shape, self._weight(*shape))
 
+    def constant(self, values: NDArray[Any]) -> Parameter:
+        return Parameter(values.shape, Tensor(values.shape))
+
+    def excerpt(
+        self, table: Parameter, rows: NDArray[Any] | None = None, columns: int | None = None
+    ) -> Parameter:
+        shape = excerpt_shape(table, rows, columns)
+        return Parameter(shape, self._trace.constant(shape, [table.handle]))
+
     def conv(
         self,
         x: Value,
@@ -164,10 +173,11 @@ class GraphNet(Net):
             self._trace.add("resize", [x.handle], (1, *shape), channels=shape[0], extent=sizes),
         )
 
-    def add(self, first: Value, *others: Value | Parameter) -> Value:
+    def add(self, first: Value | Parameter, *others: Value | Parameter) -> Value:
+        total = Value(*first)
         for other in others:
-            first = self._binary("add", first, other)
-        return first
+            total = self._binary("add", total, other)
+        return total
 
     def sub(self, a: Value, b: Value) -> Value:
         return self._binary("sub", a, b)
@@ -183,15 +193,33 @@ class GraphNet(Net):
         factor = Tensor((), data=np.array(number))
         return Value(x.shape, self._trace.binary("mul", x.handle, factor, (1, *x.shape)))
 
+    def power(self, x: Value, exponent: float) -> Value:
+        return Value(x.shape, self._trace.unary("pow", x.handle, value=exponent))
+
+    def at_least(self, x: Value, number: float) -> Value:
+        return Value(x.shape, self._trace.clip(x.handle, number, None))
+
     def concat(self, values: Sequence[Value], axis: int = 0) -> Value:
         shape = list(values[0].shape)
         shape[axis] = sum(value.shape[axis] for value in values)
         joined = self._trace.concat([value.handle for value in values], (1, *shape))
         return Value(tuple(shape), joined)
 
-    def matmul(self, a: Value, b: Value) -> Value:
-        shape = (*a.shape[:-1], b.shape[-1])
+    def prepend(self, tokens: Parameter, x: Value) -> Value:
+        shape = (tokens.shape[0] + x.shape[0], x.shape[1])
+        return Value(shape, self._trace.concat([tokens.handle, x.handle], (1, *shape)))
+
+    def matmul(self, a: Value | Parameter, b: Value | Parameter) -> Value:
+        shape = product_shape(a.shape, b.shape)
         return Value(shape, self._trace.matmul(a.handle, b.handle, (1, *shape)))
+
+    def rotary(self, x: Value, heads: int, share: float = 1.0) -> Value:
+        del heads, share  # a rotation by fixed angles: the simplifier sees through its parts
+        return x
+
+    def unfold(self, x: Value, window: int) -> Value:
+        shape = (*x.shape, window)
+        return Value(shape, self._trace.part(x.handle, (1, *shape)))
 
     def attention(self, q: Value, k: Value, v: Value, heads: int, *, causal: bool = False) -> Value:
         del causal  # which positions are seen changes neither weights nor operators

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F  # noqa: N812  (torch's own convention)
 
@@ -16,7 +17,9 @@ from archcast.encoders.spaces._net import (
     Parameter,
     Value,
     broadcast,
+    excerpt_shape,
     padded,
+    product_shape,
     upsampled,
     window,
 )
@@ -92,6 +95,55 @@ class _Apply(nn.Module):
         return self.function(*values, **self.options)
 
 
+class _Constant(nn.Module):
+    """Numbers that are not trained, as a layer that reads nothing."""
+
+    values: torch.Tensor
+
+    def __init__(self, values: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("values", values, persistent=False)
+
+    def forward(self) -> torch.Tensor:
+        return self.values
+
+
+class _Excerpt(nn.Module):
+    """Rows and columns of a table."""
+
+    rows: torch.Tensor | None
+
+    def __init__(self, rows: torch.Tensor | None, columns: int) -> None:
+        super().__init__()
+        self.register_buffer("rows", rows, persistent=False)
+        self.columns = columns
+
+    def forward(self, table: torch.Tensor) -> torch.Tensor:
+        return table[:, : self.columns] if self.rows is None else table[self.rows, : self.columns]
+
+
+class _Rotary(nn.Module):
+    """Turns pairs of features of every head by angles that grow with the position."""
+
+    cos: torch.Tensor
+    sin: torch.Tensor
+
+    def __init__(self, length: int, heads: int, turned: int) -> None:
+        super().__init__()
+        self.heads, self.turned = heads, turned
+        speeds = 10000.0 ** (-torch.arange(0, turned, 2) / turned)
+        angles = torch.outer(torch.arange(length), speeds).repeat(1, 2)[:, None]
+        self.register_buffer("cos", angles.cos(), persistent=False)
+        self.register_buffer("sin", angles.sin(), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        parts = x.unflatten(-1, (self.heads, -1))
+        first, second = parts[..., : self.turned].chunk(2, -1)
+        across = torch.cat([-second, first], -1)
+        turned = parts[..., : self.turned] * self.cos + across * self.sin
+        return torch.cat([turned, parts[..., self.turned :]], -1).flatten(-2)
+
+
 class TorchNet(Net):
     """Collects layers; all inputs are declared first. :meth:`module` hands the network out."""
 
@@ -114,6 +166,17 @@ class TorchNet(Net):
     def parameter(self, *shape: int) -> Parameter:
         self._network.shared.append(nn.Parameter(torch.randn(shape) * 0.02))
         return Parameter(shape, -len(self._network.shared))
+
+    def constant(self, values: NDArray[Any]) -> Parameter:
+        layer = _Constant(torch.tensor(values, dtype=torch.float32))
+        return Parameter(*self._layer("constant", layer, values.shape))
+
+    def excerpt(
+        self, table: Parameter, rows: NDArray[Any] | None = None, columns: int | None = None
+    ) -> Parameter:
+        shape = excerpt_shape(table, rows, columns)
+        chosen = None if rows is None else torch.tensor(rows, dtype=torch.int64)
+        return Parameter(*self._layer("excerpt", _Excerpt(chosen, shape[-1]), shape, table))
 
     def _layer(self, name: str, layer: nn.Module, shape: Dims, *reads: Value | Parameter) -> Value:
         network = self._network
@@ -214,11 +277,12 @@ class TorchNet(Net):
             return x
         return self._layer("resize", nn.Upsample(tuple(extent)), shape, x)
 
-    def add(self, first: Value, *others: Value | Parameter) -> Value:
+    def add(self, first: Value | Parameter, *others: Value | Parameter) -> Value:
+        total = Value(*first)
         for other in others:
-            shape = broadcast(first.shape, other.shape)
-            first = self._layer("add", _Apply(torch.add), shape, first, other)
-        return first
+            shape = broadcast(total.shape, other.shape)
+            total = self._layer("add", _Apply(torch.add), shape, total, other)
+        return total
 
     def sub(self, a: Value, b: Value) -> Value:
         return self._layer("sub", _Apply(torch.sub), broadcast(a.shape, b.shape), a, b)
@@ -229,13 +293,30 @@ class TorchNet(Net):
     def scale(self, x: Value, number: float) -> Value:
         return self._layer("scale", _Apply(torch.mul, other=number), x.shape, x)
 
+    def power(self, x: Value, exponent: float) -> Value:
+        return self._layer("power", _Apply(torch.pow, exponent=exponent), x.shape, x)
+
+    def at_least(self, x: Value, number: float) -> Value:
+        return self._layer("at_least", _Apply(torch.clamp, min=number), x.shape, x)
+
     def concat(self, values: Sequence[Value], axis: int = 0) -> Value:
         shape = list(values[0].shape)
         shape[axis] = sum(value.shape[axis] for value in values)
         return self._layer("concat", _Apply(_concat, dim=axis + 1), tuple(shape), *values)
 
-    def matmul(self, a: Value, b: Value) -> Value:
-        return self._layer("matmul", _Apply(torch.matmul), (*a.shape[:-1], b.shape[-1]), a, b)
+    def prepend(self, tokens: Parameter, x: Value) -> Value:
+        shape = (tokens.shape[0] + x.shape[0], x.shape[1])
+        return self._layer("prepend", _Apply(_prepend), shape, tokens, x)
+
+    def matmul(self, a: Value | Parameter, b: Value | Parameter) -> Value:
+        return self._layer("matmul", _Apply(torch.matmul), product_shape(a.shape, b.shape), a, b)
+
+    def rotary(self, x: Value, heads: int, share: float = 1.0) -> Value:
+        layer = _Rotary(x.shape[0], heads, int(x.shape[1] // heads * share))
+        return self._layer("rotary", layer, x.shape, x)
+
+    def unfold(self, x: Value, window: int) -> Value:
+        return self._layer("unfold", _Apply(_unfold, window=window), (*x.shape, window), x)
 
     def attention(self, q: Value, k: Value, v: Value, heads: int, *, causal: bool = False) -> Value:
         layer = _Apply(_attention, heads=heads, causal=causal)
@@ -266,6 +347,15 @@ def _concat(*values: torch.Tensor, dim: int) -> torch.Tensor:
 
 def _reshape(x: torch.Tensor, shape: Dims) -> torch.Tensor:
     return x.reshape(x.shape[0], *shape)
+
+
+def _prepend(tokens: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    return torch.cat([tokens.expand(x.shape[0], -1, -1), x], 1)
+
+
+def _unfold(x: torch.Tensor, window: int) -> torch.Tensor:
+    before = (window - 1) // 2
+    return F.pad(x, (0, 0, before, window - 1 - before)).unfold(1, window, 1)
 
 
 def _attention(
