@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -27,8 +27,8 @@ def load_pickle(path: Path) -> Any:
         UnreadableModelError: the file is damaged, or asks for anything else.
         StorageError: it cannot be opened.
     """
-    with _telling(path), path.open("rb") as file:
-        return _PlainUnpickler(file).load()
+    with telling(path), path.open("rb") as file:
+        return PlainUnpickler(file).load()
 
 
 def load_torch(path: Path) -> Any:
@@ -47,17 +47,17 @@ def load_torch(path: Path) -> Any:
         UnreadableModelError: the file is damaged, or asks for anything else.
         StorageError: it cannot be opened.
     """
-    with _telling(path), zipfile.ZipFile(path) as archive:
+    with telling(path), zipfile.ZipFile(path) as archive:
         name = next(n for n in archive.namelist() if n.split("/")[1:] == ["data.pkl"])
         if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
             # torch never compresses; what does could unpack to any size.
             raise UnreadableModelError("a torch file has no compressed part")
         with archive.open(name) as file:
-            return _PlainUnpickler(file).load()
+            return PlainUnpickler(file).load()
 
 
 @contextmanager
-def _telling(path: Path) -> Iterator[None]:
+def telling(path: Path) -> Iterator[None]:
     """Turn what a damaged or hostile file raises into the library's errors."""
     try:
         yield
@@ -88,7 +88,7 @@ def _latin1(text: str, encoding: str) -> bytes:
 
 
 #: The only names a pickle may call, and what is called in their place.
-_ALLOWED: Final[dict[tuple[str, str], Callable[..., Any]]] = {
+ALLOWED: Final[dict[tuple[str, str], Callable[..., Any]]] = {
     ("_codecs", "encode"): _latin1,
     ("numpy", "dtype"): _numeric_dtype,
     ("numpy.core.multiarray", "scalar"): _number,
@@ -96,11 +96,16 @@ _ALLOWED: Final[dict[tuple[str, str], Callable[..., Any]]] = {
 }
 
 
-class _PlainUnpickler(pickle.Unpickler):
+class PlainUnpickler(pickle.Unpickler):
+    """Knows plain containers and numbers, and whatever else a subclass allows."""
+
+    #: Module and name -> what is called in its place; anything else is refused.
+    allowed: ClassVar[Mapping[tuple[str, str], Callable[..., Any]]] = ALLOWED
+
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
+        if (module, name) not in self.allowed:
             raise UnreadableModelError(f"the pickle asks for {module}.{name}, which is refused")
-        return _ALLOWED[module, name]
+        return self.allowed[module, name]
 
     def persistent_load(self, pid: Any) -> Any:
         raise UnreadableModelError(f"the pickle refers to an outside object {pid!r}")
