@@ -50,7 +50,7 @@ def test_twelve_epochs(nasbench201, data, best):
     test = nasbench201.labels(f"{data}/test_accuracy_12_epochs")
     validation = nasbench201.labels(f"{data}/val_accuracy_12_epochs")
     assert test.max() == pytest.approx(best, abs=5e-3)
-    assert spearmanr(test, validation)[0] > 0.97
+    assert spearmanr(test, validation)[0] > 0.95
     # Another order of rows would leave nothing of it.
     assert spearmanr(test, nasbench201.labels(f"{data}/test_accuracy"))[0] > 0.75
     assert nasbench201.recipe(f"{data}/val_accuracy_12_epochs")["epochs"] == 12
