@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from archcast.encoders._geometry import triple
 from archcast.encoders._simplify import simplify
@@ -17,7 +19,9 @@ from archcast.encoders.spaces._net import (
     Parameter,
     Value,
     broadcast,
+    excerpt_shape,
     padded,
+    product_shape,
     upsampled,
     window,
 )
