@@ -30,6 +30,12 @@ _OWN: Final = {
     "nasbench101": "nasbench101.NASBench101",
     "nasbench201": "nasbench201.NASBench201",
     "nats_size": "nats_size.NATSSize",
+    "fbnet": "fbnet.FBNet",
+    "mnasnet": "mnasnet.MnasNet",
+    "ofa_mobilenetv3": "ofa_mobilenetv3.OFAMobileNetV3",
+    "ofa_mobilenetv3_w12": "ofa_mobilenetv3.OFAMobileNetV3Wide",
+    "ofa_resnet50": "ofa_resnet50.OFAResNet50",
+    "proxylessnas": "proxylessnas.ProxylessNAS",
 }
 
 
