@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from archcast.datasets.splits import by_class, by_group, few_shot
+from archcast.datasets.splits import by_class, by_group, few_shot, leave_one_out
 from archcast.encoders.spaces import get_space
 
 
@@ -61,3 +61,17 @@ def test_impossible_few_shot(labels):
 def test_too_many_folds():
     with pytest.raises(ValueError, match="2 groups cannot make 3 folds"):
         by_group(["a", "b", "a"], folds=3)
+
+
+def test_leaving_one_out_tests_every_row_once_and_never_trains_on_its_networks():
+    groups = ["a", "a", "b", "c", "c", "b"]
+    classes = [1, 2, 2, 3, 1, 4]
+    found = leave_one_out(groups, classes)
+    assert list(found) == ["a", "b", "c"]
+    assert found["a"].test.tolist() == [0, 1]
+    assert found["a"].train.tolist() == [3, 5]  # rows 2 and 4 are networks of a
+    assert leave_one_out(groups)["a"].train.tolist() == [2, 3, 4, 5]
+    tested = np.concatenate([split.test for split in found.values()])
+    assert sorted(tested.tolist()) == list(range(6))
+    with pytest.raises(ValueError, match="one group"):
+        leave_one_out(["a", "a"])

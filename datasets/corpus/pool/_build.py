@@ -34,7 +34,7 @@ _PART: Final = 256
 
 
 def build_pool(
-    names: Sequence[str] | None = None,
+    benchmarks: Sequence[str | Benchmark] | None = None,
     folder: str | Path | None = None,
     *,
     workers: int = 1,
@@ -47,13 +47,13 @@ def build_pool(
     at once share the work by benchmark: each takes those that the other does not hold.
 
     Args:
-        names: benchmarks; all if None.
+        benchmarks: names, or benchmarks of one's own; all of the library's if None.
         folder: where the pool lies; ``pool`` in the cache if None.
-        workers: processes; each part is the work of one.
+        workers: processes; each part is the work of one. Benchmarks of one's own have one only.
         progress: show a progress bar.
 
     Returns:
-        One manifest a benchmark, in the order of ``names``.
+        One manifest a benchmark, in their order.
 
     Raises:
         UnknownDatasetError: no such benchmark.
@@ -62,21 +62,23 @@ def build_pool(
         StorageError: the disk is full, or the folder cannot be written.
     """
     need_arrow()
-    wanted = list(names if names is not None else corpus.list_benchmarks())
-    for name in wanted:
-        corpus.info(name)
+    wanted = list(corpus.list_benchmarks() if benchmarks is None else benchmarks)
+    names = [item if isinstance(item, str) else item.name for item in wanted]
+    for item in wanted:
+        if isinstance(item, str):
+            corpus.info(item)
     place = pool_folder(folder)
-    waiting = list(dict.fromkeys(wanted))
+    waiting = dict(zip(names, wanted, strict=True))
     done: dict[str, Manifest] = {}
     while waiting:
-        for name in list(waiting):
+        for name, item in list(waiting.items()):
             with _lock(place, name) as ours:
                 if ours:
-                    done[name] = _build_one(name, place, workers, progress)
-                    waiting.remove(name)
+                    done[name] = _build_one(item, place, workers, progress)
+                    del waiting[name]
         if waiting:  # what is left is held by another process
             time.sleep(0.5)
-    return [done[name] for name in wanted]
+    return [done[name] for name in names]
 
 
 @contextmanager
@@ -103,8 +105,9 @@ def _lock(place: Path, name: str) -> Iterator[bool]:
         lock.release()
 
 
-def _build_one(name: str, place: Path, workers: int, progress: bool) -> Manifest:
-    final, version = place / name, version_of(name)
+def _build_one(item: str | Benchmark, place: Path, workers: int, progress: bool) -> Manifest:
+    name = item if isinstance(item, str) else item.name
+    final, version = place / name, version_of(item)
     manifest = Manifest.load(final)
     if manifest is not None and manifest.fingerprint == version:
         return manifest
@@ -114,7 +117,7 @@ def _build_one(name: str, place: Path, workers: int, progress: bool) -> Manifest
             shutil.rmtree(stale, ignore_errors=True)
     started = time.monotonic()
     spent = _spent(work)
-    benchmark = corpus.load(name)
+    benchmark = _opened(item)
     rows = benchmark.with_graph.tolist()
     parts = [rows[i : i + _PART] for i in range(0, len(rows), _PART)]
     missing = [i for i in range(len(parts)) if not _part(work, i, "architectures").exists()]
@@ -122,7 +125,7 @@ def _build_one(name: str, place: Path, workers: int, progress: bool) -> Manifest
         total=len(rows), initial=len(rows) - sum(len(parts[i]) for i in missing),
         desc=f"pool: {name}", unit="nets", disable=None if progress else True,
     ) as bar:  # fmt: skip
-        for index in _work(name, work, parts, missing, workers):
+        for index in _work(item, work, parts, missing, workers):
             bar.update(len(parts[index]))
             _note(work, spent + time.monotonic() - started)
     seconds = spent + time.monotonic() - started
@@ -132,16 +135,16 @@ def _build_one(name: str, place: Path, workers: int, progress: bool) -> Manifest
 
 
 def _work(
-    name: str, work: Path, parts: list[list[int]], missing: list[int], workers: int
+    item: str | Benchmark, work: Path, parts: list[list[int]], missing: list[int], workers: int
 ) -> Iterator[int]:
     """Make the missing parts, giving the number of each that is done."""
-    if workers <= 1 or len(missing) <= 1:
+    if workers <= 1 or len(missing) <= 1 or not isinstance(item, str):
         for index in missing:
-            yield _make_part(name, work, index, parts[index])
+            yield _make_part(item, work, index, parts[index])
         return
     # Spawned, not forked: numerical libraries hold threads that do not survive a fork.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as executor:
-        futures = [executor.submit(_make_part, name, work, i, parts[i]) for i in missing]
+        futures = [executor.submit(_make_part, item, work, i, parts[i]) for i in missing]
         try:
             for future in futures:
                 yield future.result()
@@ -150,14 +153,18 @@ def _work(
             raise
 
 
+def _opened(item: str | Benchmark) -> Benchmark:
+    return _loaded(item) if isinstance(item, str) else item
+
+
 @lru_cache(maxsize=2)
 def _loaded(name: str) -> Benchmark:
     return corpus.load(name)
 
 
-def _make_part(name: str, work: Path, index: int, rows: list[int]) -> int:
+def _make_part(item: str | Benchmark, work: Path, index: int, rows: list[int]) -> int:
     pa = need_arrow()
-    benchmark = _loaded(name)
+    benchmark = _opened(item)
     graphs = benchmark.graphs(rows)
     hashes = [graph.hash for graph in graphs]
     distinct = list(dict(zip(hashes, graphs, strict=True)).values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from archcast.datasets import _cards, _registry
+from archcast.datasets._benchmark import Benchmark
 from archcast.datasets._fetch import cache_folder
 from archcast.datasets._fingerprint import encoder_files, fingerprint
 from archcast.encoders import spaces
@@ -18,6 +20,8 @@ from archcast.encoders.errors import MissingExtraError, UnreadableModelError
 #: The tables of a benchmark.
 TABLES: Final = ("architectures", "graphs", "features", "labels")
 _MANIFEST: Final = "manifest.json"
+#: Sources that no table depends on.
+_HARMLESS: Final = ("_fetch.py", "_registry.py", "_export.py")
 
 
 @dataclass(frozen=True)
@@ -77,16 +81,30 @@ def pool_folder(folder: str | Path | None = None) -> Path:
     return Path(folder) if folder is not None else cache_folder() / "pool"
 
 
-@cache
-def version_of(benchmark: str) -> str:
+def version_of(benchmark: str | Benchmark) -> str:
     """Fingerprint of all that a benchmark's part of the pool depends on."""
-    card = _cards.card(benchmark)
+    return _of_name(benchmark) if isinstance(benchmark, str) else _of_own(benchmark)
+
+
+def _shared_files() -> set[Path]:
     package = Path(__file__).parents[1]
     files = {*encoder_files(without=("spaces",)), *Path(__file__).parent.glob("*.py")}
-    files |= {p for p in package.glob("_*.py") if p.name not in ("_fetch.py", "_registry.py")}
-    files |= {*(package / "benchmarks").glob(f"*{benchmark}*.py")}
-    files |= _space_files(card.space or benchmark)
+    return files | {p for p in package.glob("_*.py") if p.name not in _HARMLESS}
+
+
+@cache
+def _of_name(benchmark: str) -> str:
+    card = _cards.card(benchmark)
+    files = _shared_files() | _space_files(card.space or benchmark)
+    files |= {*(Path(__file__).parents[1] / "benchmarks").glob(f"*{benchmark}*.py")}
     return fingerprint(files, *(_registry.entry(name).sha256 for name in card.files))
+
+
+def _of_own(benchmark: Benchmark) -> str:
+    """A benchmark of the user's own: its rows and labels count."""
+    labels = [hashlib.sha256(benchmark.labels(t).tobytes()).hexdigest() for t in benchmark.tasks]
+    texts = (*benchmark.specs, *benchmark.tasks, *labels)
+    return fingerprint(_shared_files() | _space_files(benchmark.space), *texts)
 
 
 def _space_files(name: str) -> set[Path]:

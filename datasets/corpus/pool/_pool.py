@@ -79,16 +79,7 @@ class Pool:
         parts = []
         for benchmark in wanted:
             path = self.folder / benchmark / f"{name}.parquet"
-            try:
-                part = pa.parquet.read_table(path, columns=stored, filters=rule)
-            except (OSError, ValueError, KeyError) as error:  # arrow's own errors are of these
-                raise UnreadableModelError(
-                    f"{path} cannot be read ({str(error).partition(chr(10))[0]}); delete its "
-                    "folder and build the benchmark again"
-                ) from error
-            missing = set(stored or ()) - set(part.column_names)
-            if missing:
-                raise UnreadableModelError(f"{path} has no column {sorted(missing)[0]!r}")
+            part = _read(path, stored, rule)
             if columns is None or "benchmark" in columns:
                 index = pa.array(np.zeros(part.num_rows, np.int32))
                 label = pa.DictionaryArray.from_arrays(index, pa.array([benchmark]))
@@ -190,3 +181,20 @@ def open_pool(folder: str | Path | None = None) -> Pool:
             f"no benchmark is built in {place}; 'archcast datasets build' makes them"
         )
     return Pool(place, found)
+
+
+def _read(path: Path, columns: list[str] | None, rule: Any) -> Any:
+    pq = need_arrow().parquet
+    try:
+        missing = set(columns or ()) - set(pq.read_schema(path).names)
+        if not missing:
+            return pq.read_table(path, columns=columns, filters=rule)
+    except (OSError, ValueError, KeyError) as error:  # arrow's own errors are of these
+        raise UnreadableModelError(
+            f"{path} cannot be read ({str(error).partition(chr(10))[0]}); delete its folder and "
+            "build the benchmark again"
+        ) from error
+    raise UnreadableModelError(
+        f"{path} has no column {min(missing)!r}; if another version of archcast made it, "
+        f"'archcast datasets build {path.parent.name}' renews it"
+    )
