@@ -29,6 +29,8 @@ __all__ = [
 _OWN: Final = {
     "nasbench101": "nasbench101.NASBench101",
     "nasbench201": "nasbench201.NASBench201",
+    "nasbench_graph": "nasbench_graph.NASBenchGraph",
+    "nasbench_mr": "nasbench_mr.NASBenchMR",
     "nats_size": "nats_size.NATSSize",
     "fbnet": "fbnet.FBNet",
     "mnasnet": "mnasnet.MnasNet",
