@@ -90,18 +90,21 @@ class GraphBatch:
         extent: Triple = _ONES,
         kernel: Triple = _ONES,
         stride: Triple = _ONES,
+        dilation: Triple = _ONES,
         groups: int = 1,
         params: int = 0,
     ) -> int:
         """Intern the attributes of a node.
 
         Args:
-            op: operator name; ``conv`` and ``linear`` get their weights and MACs from the rest.
+            op: operator name; convolutions, ``conv_transpose`` (whose stride divides the extent)
+                and ``linear`` get their weights and MACs from the rest.
             channels_in: channels entering.
             channels_out: channels leaving; as many as enter if None.
             extent: positions leaving, as depth, height, width.
             kernel: window, same order.
             stride: step of the window, same order.
+            dilation: of the window, same order.
             groups: groups of a convolution.
             params: parameters the benchmark counts for it, bias and norm included.
 
@@ -110,11 +113,13 @@ class GraphBatch:
         """
         channels_out = channels_in if channels_out is None else channels_out
         weights = 0
-        if op in ("conv", "linear"):
+        if op in ("conv", "conv_transpose", "linear"):
             weights = channels_out * (channels_in // groups) * prod(kernel)
+        # A transposed convolution applies its kernel at the positions that enter.
+        sites = prod(extent) // (prod(stride) if op == "conv_transpose" else 1)
         key: _Row = (
-            *(OP_ID[op], *kernel, *stride, *_ONES, groups, 1, channels_in, channels_out, *extent),
-            *(weights, weights * prod(extent), params),
+            *(OP_ID[op], *kernel, *stride, *dilation, groups, 1, channels_in, channels_out),
+            *(*extent, weights, weights * sites, params),
         )
         return self._ids.setdefault(key, len(self._ids))
 
@@ -173,6 +178,13 @@ class GraphBatch:
         # With at most one operand there, the largest id is that operand, or 0.
         return np.where(joined > 0, joined, np.max(unique, axis=0))
 
+    def forget(self) -> None:
+        """Share nothing made so far from now on.
+
+        Saves comparing with operators of earlier cells, which read other values.
+        """
+        self._shared.clear()
+
     def affine(self, operand: Value, channels: int, extent: Triple) -> Value:
         """A batch norm; one that directly follows a convolution merges into it."""
         ids = np.fromiter((row[0] for row in self._ids), np.int64)
@@ -186,21 +198,26 @@ class GraphBatch:
         operand: Value,
         classes: int,
         names: Sequence[str],
+        *,
+        extent: Triple = _ONES,
         **meta: Any,
     ) -> list[ComputeGraph]:
-        """Close the networks with an output of one position and hand out the graphs.
+        """Close the networks with an output and hand out the graphs.
 
         Args:
             operand: what the output reads.
             classes: channels of the output.
             names: (graphs,) names.
+            extent: positions of the output, as depth, height, width.
             **meta: ``source``, ``input_shape`` and ``output_shape`` of all.
 
         Returns:
             (graphs,) canonical graphs; where nothing arrives, an input and an output apart.
         """
         # An output that depends on nothing repeats the input, as the readers have it.
-        rows = np.where(operand > 0, self.row("output", channels_in=classes), self._apart)
+        rows = np.where(
+            operand > 0, self.row("output", channels_in=classes, extent=extent), self._apart
+        )
         output = self._append(rows, [operand], np.arange(self.size))
         keys, live = self._colour_backward(output)
         live[self.input] = True
@@ -330,6 +347,22 @@ class GraphBatch:
         first = np.array(_starts(self._graph[order], self.size))[graph]
         edges = np.stack([source - first, target - first], 1).astype(np.int32)
         return edges, _starts(graph, self.size)
+
+
+def rows_by(make: Callable[..., int], *choices: NDArray[np.int64]) -> NDArray[np.int64]:
+    """One row for each graph, where graphs differ in sizes.
+
+    Args:
+        make: gives the row of one combination of sizes; called once for each that occurs.
+        *choices: (graphs,) sizes, none negative.
+
+    Returns:
+        (graphs,) rows.
+    """
+    limits = [int(sizes.max()) + 1 for sizes in choices]
+    codes, place = np.unique(np.ravel_multi_index(choices, limits), return_inverse=True)
+    combinations = zip(*(sizes.tolist() for sizes in np.unravel_index(codes, limits)), strict=True)
+    return np.array([make(*sizes) for sizes in combinations], np.int64)[place]
 
 
 def in_batches(
