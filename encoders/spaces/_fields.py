@@ -92,7 +92,7 @@ class FieldSpace(Space[Choices]):
         return [part.partition("=")[0] for part in text.split(";")] == [f.name for f in self.fields]
 
     def sample(self, n: int, seed: int = 0) -> list[str]:
-        """Draw different specifications; every choice is equally likely."""
+        """Draw different specifications; every choice is equally likely, where none excludes it."""
         if self.size is not None and n > self.size:
             raise ValueError(f"{self.name} has {self.size:,} specifications, not {n:,}")
         rng = np.random.default_rng(seed)
@@ -110,20 +110,25 @@ class FieldSpace(Space[Choices]):
     def _draw(self, rng: np.random.Generator, n: int) -> Iterator[Choices]:
         drawn = [rng.integers(len(f.options), size=(n, f.length)).tolist() for f in self.fields]
         for positions in zip(*drawn, strict=True):
-            yield self.canonical(
+            cell = self._valid(
                 tuple(
                     tuple(field.options[i] for i in row)
                     for field, row in zip(self.fields, positions, strict=True)
                 )
             )
+            if cell is not None:
+                yield cell
 
     def enumerate(self) -> Iterator[str]:
         """All specifications, the last choice changing fastest; equal networks come once."""
         choices = [product(field.options, repeat=field.length) for field in self.fields]
         seen: set[str] = set()
         canonical = type(self).canonical is FieldSpace.canonical
-        for cell in product(*choices):
-            text = self.text(self.canonical(cell))
+        for chosen in product(*choices):
+            cell = self._valid(chosen)
+            if cell is None:
+                continue
+            text = self.text(cell)
             if canonical:
                 yield text
             elif text not in seen:

@@ -47,3 +47,20 @@ def sinusoids(length: int, features: int) -> NDArray[np.float64]:
     speeds = np.exp(-np.log(10000.0) * np.arange(half) / max(half - 1, 1))
     angles = np.outer(np.arange(length), speeds)
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+
+
+def gated_mlp(net: Net, x: Value, hidden: int, *, bias: bool = True, joined: bool = False) -> Value:
+    """A SwiGLU MLP (Shazeer, 2020): a SiLU of one linear map times another, and a map back.
+
+    Args:
+        net: takes the operators.
+        x: (length, features).
+        hidden: features between.
+        bias: whether the linear maps have one.
+        joined: whether the first two maps are one matrix.
+    """
+    if joined:
+        gate, value = project(net, x, 2, hidden, bias=bias)
+    else:
+        gate, value = (net.linear(x, hidden, bias=bias) for _ in range(2))
+    return net.linear(net.mul(net.act("silu", gate), value), x.shape[-1], bias=bias)
