@@ -1,66 +1,76 @@
-"""How fast search spaces give graphs, one thread: one Markdown table.
+"""How fast search spaces give graphs, one thread.
 
-    python benchmarks/spaces_speed.py [--graphs 8000]
-
-Graphs come with canonical order and hash, from texts, CPU time; beside them the same nodes put
-into order and hashed one graph at a time, by the construction the file and module readers use.
+Graphs come with canonical order and hash, from texts, in CPU time. Cell spaces are built in batches
+(a disjoint union, one numpy step an operator), the others operator by operator through the same
+simplification as files and modules; the last column is that way for all.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
-import platform
-import sys
 import time
-from collections.abc import Iterator
+from itertools import islice
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from _report import parser, publish, table
 
-from archcast.encoders.graph import ComputeGraph
-from archcast.encoders.spaces import SPACES
+from archcast.encoders.spaces import SPACES, Space
 from archcast.encoders.spaces._nasbench101_cells import module_hashes, unique_cells
+
+#: Spaces of names: their graphs are recorded from an installed package, not built.
+NAMES = ("timm", "torchvision", "lemur")
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("--graphs", type=int, default=8000, help="graphs a space")
-    options = parser.parse_args()
-    lines = ["| what | graphs/s | mean operators | one at a time |", "|---|---|---|---|"]
-    lines += [space_row(name, options.graphs) for name in sorted(SPACES)]
-    lines += ["", *cells(), "", f"Python {platform.python_version()}, numpy {np.__version__}, "
-              f"{platform.machine()}, one thread"]  # fmt: skip
-    sys.stdout.write("\n".join(lines) + "\n")
+    options = parser(__doc__ or "")
+    options.add_argument("--graphs", type=int, default=4000, help="graphs of a batched space")
+    options.add_argument("--few", type=int, default=150, help="graphs built one by one")
+    options.add_argument("--cells", action="store_true", help="enumerate NAS-Bench-101, too")
+    chosen = options.parse_args()
+    wanted = [name for name in sorted(SPACES) if name not in NAMES]
+    rows = [space_row(name, chosen.graphs, chosen.few) for name in wanted]
+    head = ("space", "specifications", "graphs/s", "mean operators", "operators/s", "one by one/s")
+    parts = [table(head, rows), *([cells()] if chosen.cells else [])]
+    publish("Graphs a second, by search space", parts, chosen.out, ("numpy",))
 
 
-def space_row(name: str, count: int) -> str:
-    """Texts to graphs, in batches and singly."""
+def space_row(name: str, count: int, few: int) -> list[str]:
+    """Texts to graphs, as the space does it and one by one."""
     space = SPACES[name]
-    specs = space.sample(count, seed=0)
+    batched = type(space).graphs is not Space.graphs
+    specs = space.sample(min(count if batched else few, space.size or count), seed=0)
     space.graphs(specs[:10])
     start = time.process_time()
     graphs = space.graphs(specs)
-    batched = count / (time.process_time() - start)
-    start = time.process_time()
-    for graph in graphs[:300]:
-        ComputeGraph.from_columns(graph.columns, graph.edges)
-    single = 300 / (time.process_time() - start)
-    nodes = np.mean([len(graph) for graph in graphs])
-    return f"| {name} texts to graphs | {batched:,.0f} | {nodes:.0f} | {single:,.0f} |"
+    rate = len(specs) / (time.process_time() - start)
+    single = "the same"
+    if batched:
+        start = time.process_time()
+        Space.graphs(space, specs[:few])
+        single = f"{few / (time.process_time() - start):,.0f}"
+    nodes = float(np.mean([len(graph) for graph in islice(graphs, 1000)]))
+    size = "unlimited" if space.size is None else _count(space.size)
+    return [name, size, f"{rate:,.0f}", f"{nodes:.0f}", f"{rate * nodes:,.0f}", single]
 
 
-def cells() -> Iterator[str]:
+def _count(size: int) -> str:
+    return f"{size:,}" if size < 10**9 else f"{float(size):.1e}"
+
+
+def cells() -> str:
     """The whole of NAS-Bench-101."""
     start = time.process_time()
     tables = list(unique_cells())
-    found = sum(len(table.matrices) for table in tables)
-    yield f"NAS-Bench-101: {found:,} unique cells in {time.process_time() - start:.1f} CPU-s, "
+    found = sum(len(cells.matrices) for cells in tables)
+    enumerated = time.process_time() - start
     start = time.process_time()
-    hashes = {name for table in tables for name in module_hashes(table)}
-    yield f"their {len(hashes):,} published hashes in {time.process_time() - start:.1f} CPU-s more"
+    hashes = {name for cells in tables for name in module_hashes(cells)}
+    return (
+        f"NAS-Bench-101: {found:,} unique cells in {enumerated:.1f} CPU-s, their {len(hashes):,} "
+        f"published hashes in {time.process_time() - start:.1f} CPU-s more."
+    )
 
 
 if __name__ == "__main__":
