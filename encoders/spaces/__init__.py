@@ -27,6 +27,11 @@ __all__ = [
 
 #: The library's own spaces: name -> module and class, imported when first asked for.
 _OWN: Final = {
+    "timm": "zoos.Timm",
+    "torchvision": "zoos.Torchvision",
+    "darts": "darts.DARTS",
+    "nasnet": "nasnet.NASNet",
+    "nasbench_macro": "nasbench_macro.NASBenchMacro",
     "nasbench101": "nasbench101.NASBench101",
     "nasbench201": "nasbench201.NASBench201",
     "nasbench_graph": "nasbench_graph.NASBenchGraph",
