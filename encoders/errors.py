@@ -40,6 +40,10 @@ class MissingExtraError(ArchcastError, ImportError):
     """An optional dependency is needed and absent; the message names the extra to install."""
 
 
+class SandboxError(ArchcastError, RuntimeError):
+    """Foreign code cannot be run safely on this machine."""
+
+
 class StorageError(ArchcastError, OSError):
     """A file cannot be read or written: no permission, a full disk, a missing folder."""
 
