@@ -27,6 +27,18 @@ __all__ = [
 
 #: The library's own spaces: name -> module and class, imported when first asked for.
 _OWN: Final = {
+    "autoformer_tiny": "autoformer.AutoFormerTiny",
+    "autoformer_small": "autoformer.AutoFormerSmall",
+    "autoformer_base": "autoformer.AutoFormerBase",
+    "flexibert": "flexibert.FlexiBERT",
+    "hat_iwslt14deen": "hat.HATIWSLT14",
+    "hat_wmt14ende": "hat.HATWMT14German",
+    "hat_wmt14enfr": "hat.HATWMT14French",
+    "hat_wmt19ende": "hat.HATWMT19",
+    "hwgpt_s": "hwgpt.HWGPTSmall",
+    "hwgpt_m": "hwgpt.HWGPTMedium",
+    "hwgpt_l": "hwgpt.HWGPTLarge",
+    "scan_llm": "scan_llm.ScanLLM",
     "timm": "zoos.Timm",
     "torchvision": "zoos.Torchvision",
     "darts": "darts.DARTS",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any, ClassVar
 
+from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.spaces._fields import Choices, FieldSpace
 
 
@@ -60,6 +61,16 @@ class LayerSpace(FieldSpace):
             else values
             for f, values in zip(self.fields, cell, strict=True)
         )
+
+    def owns(self, text: str) -> bool:
+        """A text that names all the fields in their order, with options only this space has."""
+        if not super().owns(text):
+            return False
+        try:
+            self.parse(text)
+        except InvalidSpecError:
+            return False
+        return True
 
     def chosen(self, cell: Choices, name: str) -> tuple[Any, ...]:
         """The choices of one field."""
