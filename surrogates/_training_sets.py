@@ -84,7 +84,7 @@ def imagenet() -> TrainingSet:
 
 def _timm_tag(name: str, weights: str) -> str:
     """The tag timm gives to weights of torchvision's."""
-    from archcast.datasets.benchmarks.timm_zoo import family
+    from archcast.encoders.spaces.zoos import family
 
     if "SWAG" in weights:
         return "swag_in1k"

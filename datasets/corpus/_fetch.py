@@ -8,6 +8,7 @@ from io import BytesIO
 from pathlib import Path
 
 from archcast.datasets._registry import UPSTREAM, Entry, entry
+from archcast.encoders._cache import cache_folder
 from archcast.encoders._files import write_atomically
 from archcast.encoders.errors import DownloadError, IntegrityError, StorageError
 
@@ -54,16 +55,6 @@ def fetch(name: str, *, progress: bool = False) -> Path:
     # Written at once under a temporary name: two processes at a time both end with a whole file.
     write_atomically(path, lambda file: file.write(content))
     return path
-
-
-def cache_folder() -> Path:
-    """Where downloads and derived tables go: ``ARCHCAST_CACHE``, or the system's cache folder."""
-    configured = os.environ.get("ARCHCAST_CACHE", "")
-    if configured:
-        return Path(configured)
-    import pooch
-
-    return Path(pooch.os_cache("archcast"))
 
 
 def _from_folder(item: Entry, folder: Path) -> Path:

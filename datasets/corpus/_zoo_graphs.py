@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tqdm import tqdm
 
-from archcast.datasets import _libraries
-from archcast.datasets._fetch import cache_folder
-from archcast.datasets._fingerprint import encoder_files, fingerprint
 from archcast.encoders._files import write_atomically
+from archcast.encoders._fingerprint import encoder_files, fingerprint
 from archcast.encoders._simplify import simplify
-from archcast.encoders._torch import capture, lower
+from archcast.encoders._torch import lower
 from archcast.encoders.errors import ArchcastError, MissingExtraError, UnreadableModelError
 from archcast.encoders.graph import ComputeGraph
+from archcast.encoders.spaces._zoo_recordings import folder as recordings
+from archcast.encoders.spaces._zoo_recordings import recorded
 
 #: Parts of the encoders that no torch module's graph depends on.
 _NO_READERS: Final = ("_onnx", "spaces", "tabular")
@@ -30,9 +28,8 @@ Key = tuple[str, int]
 class ZooGraphs:
     """Builds and keeps graphs, one file each, so that a build cut short goes on where it was.
 
-    What takes a second or two is ``torch.export``; its recordings are kept by the zoo's version,
-    and serve until the recorder itself changes. Graphs are made of them in milliseconds, and kept
-    by the version of the readers' source: older ones are never mixed with newer ones.
+    Graphs are made in milliseconds of recordings that are kept too, and kept by the version of the
+    readers' source: older ones are never mixed with newer ones.
     """
 
     def __init__(self, library: str) -> None:
@@ -89,31 +86,15 @@ class ZooGraphs:
 
     def _graph(self, key: Key) -> ComputeGraph:
         name, size = key
-        return simplify(lower.lower(self._recording(key)), source="torch", name=f"{name}@{size}")
-
-    def _recording(self, key: Key) -> capture.Recording:
-        path = self.recordings / f"{key[0]}@{key[1]}.json.gz"
-        if not path.exists():
-            text = record(self.library, *key).to_json()
-            data = gzip.compress(text.encode(), 6, mtime=0)
-            write_atomically(path, lambda file: file.write(data))
-        return capture.Recording.from_json(gzip.decompress(path.read_bytes()).decode())
-
-    @cached_property
-    def recordings(self) -> Path:
-        """Where recordings are kept."""
-        try:
-            release = version(self.library)
-        except PackageNotFoundError:
-            release = "none"
-        code = fingerprint([Path(capture.__file__)])
-        return cache_folder() / "derived" / f"{self.library}-{release}-{code}"
+        return simplify(
+            lower.lower(recorded(self.library, name, size)), source="torch", name=f"{name}@{size}"
+        )
 
     @cached_property
     def folder(self) -> Path:
         """Where graphs and the reasons of failures are kept."""
         files = encoder_files(_NO_READERS)
-        return self.recordings / f"graphs-{fingerprint(files)}"
+        return recordings(self.library) / f"graphs-{fingerprint(files)}"
 
     def _graph_path(self, key: Key) -> Path:
         return self.folder / f"{key[0]}@{key[1]}.npz"
@@ -123,16 +104,3 @@ class ZooGraphs:
 
     def _failure(self, key: Key) -> str:
         return json.loads(self._failed_path(key).read_text("utf-8"))
-
-
-def record(library: str, name: str, size: int) -> capture.Recording:
-    """Record an architecture on torch's meta device, which needs no memory for weights."""
-    makers: dict[str, Callable[[str, int], Any]] = {
-        "timm": _libraries.timm_model,
-        "torchvision": _libraries.torchvision_model,
-    }
-    torch = _libraries.import_torch()
-    with torch.device("meta"):
-        model = makers[library](name, size)
-        example = torch.zeros(1, 3, size, size)
-    return capture.capture(model, (example,))

@@ -10,8 +10,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra torch")
 pytest.importorskip("onnxscript", reason="the dynamo exporter needs onnxscript")
 
-from archcast.datasets._libraries import import_timm  # noqa: E402
 from archcast.encoders import read  # noqa: E402
+from archcast.encoders.spaces._zoo_models import import_timm  # noqa: E402
 
 TIMM = (
     "resnet18 resnet50 resnext50_32x4d seresnet50 resnetv2_50 res2net50_26w_4s regnety_002 "

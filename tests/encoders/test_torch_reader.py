@@ -11,9 +11,9 @@ torch = pytest.importorskip("torch", reason="needs the extra torch")
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
-from archcast.datasets._libraries import import_timm  # noqa: E402
 from archcast.encoders import read  # noqa: E402
 from archcast.encoders.errors import ShapeError, UnreadableModelError  # noqa: E402
+from archcast.encoders.spaces._zoo_models import import_timm  # noqa: E402
 
 
 def ops(module, *shape):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from archcast.datasets._benchmark import Benchmark, FloatArray
 from archcast.datasets._fetch import fetch
 from archcast.datasets._zoo_graphs import ZooGraphs
+from archcast.encoders.spaces.zoos import family
 
 #: Data set -> file with its accuracies.
 _SETS: Final = {
@@ -31,10 +32,6 @@ _DEVICES: Final = {
 _EXTRA: Final = re.compile(
     r"in21k|in22k|in12k|laion2b|laiona|jft|ig1b|yfcc100m|webli|openai|clip|m30m|m38m|swag|seer"
     r"|ssld_stage2|ssld_6m"
-)
-#: Words before a name that say whose weights or which detail, not which family.
-_QUALIFIERS: Final = frozenset(
-    ("bat", "dm", "eca", "ese", "gc", "lambda", "legacy", "nf", "test", "tf", "tiny", "wide")
 )
 
 
@@ -60,35 +57,15 @@ def load() -> Benchmark:
         [f"{model}@{size}" for model, size in rows],
         labels,
         lambda indices: builder.graphs([keys[i] for i in indices]),
+        space="timm",
         recipes=recipes,
+        families=lambda: [family(name) for name, _ in keys],
     )
 
 
 def architectures() -> list[str]:
     """(1,556,) architecture of every row; rows of one name and image size share their graph."""
     return [_architecture(model) for model, _ in _rows(_SETS["imagenet1k"])]
-
-
-def family(name: str) -> str:
-    """The family an architecture's name puts it in.
-
-    Words like ``tf_`` or ``legacy_`` in front are dropped, then the letters up to the first digit
-    or underscore are taken, without the ``v`` of a version: ``tf_efficientnetv2_s`` and
-    ``efficientnet_b0`` are both ``efficientnet``, ``resnetv2_50`` is ``resnet``.
-
-    Args:
-        name: a timm name, with or without tag and size.
-
-    Returns:
-        The family in lower case.
-    """
-    first, _, rest = name.lower().partition("_")
-    if first in _QUALIFIERS and rest:
-        return family(rest)
-    letters = re.match(r"[a-z]+", name.lower())
-    word = letters.group() if letters else name.lower()
-    versioned = word.endswith("v") and name[len(word) : len(word) + 1].isdigit()
-    return word[:-1] if versioned else word
 
 
 def extra_data(tag: str) -> str:

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from archcast.datasets import _libraries
 from archcast.datasets._benchmark import Benchmark, FloatArray
 from archcast.datasets._zoo_graphs import ZooGraphs
+from archcast.encoders.spaces._zoo_models import import_torchvision
+from archcast.encoders.spaces.zoos import family
 
 
 def load() -> Benchmark:
@@ -35,7 +36,9 @@ def load() -> Benchmark:
         [f"{name}.{tag}@{meta['size']}" for name, tag, meta in rows],
         labels,
         lambda indices: builder.graphs([(rows[i][0], rows[i][2]["size"]) for i in indices]),
+        space="torchvision",
         recipes=dict.fromkeys(labels, _recipe()),
+        families=lambda: [family(name) for name, _, _ in rows],
     )
 
 
@@ -47,7 +50,7 @@ def architectures() -> list[str]:
 @cache
 def _rows() -> list[tuple[str, str, dict[str, Any]]]:
     """(architecture, weights, what the package says of them) with an ImageNet-1k accuracy."""
-    _libraries.import_torchvision()
+    import_torchvision()
     from torchvision import models
 
     rows = []

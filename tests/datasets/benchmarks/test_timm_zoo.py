@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from archcast import encoders
-from archcast.datasets import _libraries
 from archcast.datasets._zoo_graphs import ZooGraphs
-from archcast.datasets.benchmarks.timm_zoo import architectures, extra_data, family, plain_224
+from archcast.datasets.benchmarks.timm_zoo import architectures, extra_data, plain_224
 from archcast.encoders.errors import MissingExtraError, UnreadableModelError
-from archcast.encoders.spaces import get_space
+from archcast.encoders.spaces import _zoo_models, get_space
+from archcast.encoders.spaces.zoos import family
 
 
 def test_rows_and_architectures(timm_zoo):
@@ -136,8 +136,8 @@ def test_an_interrupted_build_goes_on_where_it_was(builder):
 def test_missing_timm_names_the_extra(cache, monkeypatch, tmp_path):
     monkeypatch.setenv("ARCHCAST_CACHE", str(tmp_path))
     monkeypatch.setitem(sys.modules, "torch", None)
-    _libraries.import_timm.cache_clear()
-    _libraries.import_torchvision.cache_clear()
+    _zoo_models.import_timm.cache_clear()
+    _zoo_models.import_torchvision.cache_clear()
     with pytest.raises(MissingExtraError, match=r"archcast\[torch\]"):
         ZooGraphs("timm").graphs([("resnet18", 64)])
 
