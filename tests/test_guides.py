@@ -1,0 +1,31 @@
+"""The guides' examples run as they stand."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from archcast.encoders.spaces import SPACES
+
+
+def examples(page: Path) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+@pytest.fixture
+def own_names():
+    """Spaces that an example registers are gone after it."""
+    before = set(SPACES)
+    yield
+    for name in set(SPACES) - before:
+        del SPACES[name]
+
+
+def test_spaces_guide(root: Path, own_names) -> None:
+    pytest.importorskip("torch")
+    found: dict = {}
+    for code in examples(root / "encoders" / "spaces" / "README.md"):
+        exec(compile(code, "encoders/spaces/README.md", "exec"), found)
+    assert 10 < found["forecast"].value < 96
+    assert found["space"].size == 4**3 * 3**3 * 2**3 * 2
+    assert found["graph"].macs > 1e8
