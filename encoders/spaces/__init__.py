@@ -55,6 +55,8 @@ _OWN: Final = {
     "ofa_mobilenetv3_w12": "ofa_mobilenetv3.OFAMobileNetV3Wide",
     "ofa_resnet50": "ofa_resnet50.OFAResNet50",
     "proxylessnas": "proxylessnas.ProxylessNAS",
+    "transnas_macro": "transnas_macro.TransNASMacro",
+    "transnas_micro": "transnas_micro.TransNASMicro",
 }
 
 
