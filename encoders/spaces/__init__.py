@@ -48,6 +48,7 @@ _OWN: Final = {
     "nasbench201": "nasbench201.NASBench201",
     "nasbench_graph": "nasbench_graph.NASBenchGraph",
     "nasbench_mr": "nasbench_mr.NASBenchMR",
+    "nasbench_nlp": "nasbench_nlp.NASBenchNLP",
     "nats_size": "nats_size.NATSSize",
     "fbnet": "fbnet.FBNet",
     "mnasnet": "mnasnet.MnasNet",
