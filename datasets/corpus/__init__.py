@@ -9,6 +9,8 @@ from archcast.datasets._benchmark import Benchmark
 from archcast.datasets._cards import DataCard, card, names
 from archcast.datasets._export import export
 from archcast.datasets._fetch import cache_folder, fetch
+from archcast.datasets._own import from_csv
+from archcast.datasets.onnx_folder import OnnxFolder, OnnxRow
 
 if TYPE_CHECKING:
     from archcast.datasets.pool import Manifest, Pool, build_pool, open_pool
@@ -17,11 +19,14 @@ __all__ = [
     "Benchmark",
     "DataCard",
     "Manifest",
+    "OnnxFolder",
+    "OnnxRow",
     "Pool",
     "build_pool",
     "cache_folder",
     "export",
     "fetch",
+    "from_csv",
     "info",
     "list_benchmarks",
     "load",

@@ -8,12 +8,13 @@ small and is parsed as usual. Weights are never copied, external data never open
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from archcast.encoders.errors import StorageError, UnreadableModelError
 
+_Result = TypeVar("_Result")
 #: Payloads and messages of at most this many bytes are kept as they are.
 KEEP = 1024
 #: After a payload of more than this many bytes, the pages read so far are given back.
@@ -58,12 +59,38 @@ def load_model(source: Any) -> Any:
     return model
 
 
+def read_metadata(source: Path | bytes) -> dict[str, str]:
+    """The metadata of an ONNX file, in its order: key -> text. Nothing else of it is parsed.
+
+    Raises:
+        StorageError: the file does not exist or cannot be read.
+        UnreadableModelError: empty, truncated or not ONNX.
+    """
+    if isinstance(source, Path):
+        return _of_file(source, _metadata)
+    return _metadata(memoryview(source))
+
+
+def _metadata(data: memoryview) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for field, wire, _, body, stop in _fields(data, 0, len(data)):
+        if field == 14 and wire == 2 and stop - body <= KEEP:
+            entry = {f: bytes(data[b:s]) for f, w, _, b, s in _fields(data, body, stop) if w == 2}
+            key, value = (entry.get(at, b"").decode("utf-8", "replace") for at in (1, 2))
+            found[key] = value
+    return found
+
+
 def _skim_file(path: Path) -> bytes:
+    return _of_file(path, skim)
+
+
+def _of_file(path: Path, read: Callable[[memoryview], _Result]) -> _Result:
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             view = memoryview(data)
             try:
-                return skim(view)
+                return read(view)
             finally:
                 view.release()
     except (OSError, ValueError) as error:

@@ -2,6 +2,8 @@
 
 import os
 
+import onnx
+import onnx.helper
 import pytest
 
 from archcast import datasets
@@ -31,3 +33,30 @@ def timm_zoo(mirror, cache):
 def nasbench101(mirror, cache):
     """Takes a minute without a kept cache: the whole space is enumerated and hashed."""
     return datasets.load("nasbench101")
+
+
+@pytest.fixture
+def network():
+    """Makes the bytes of a small ONNX file of some width, with an accuracy in its metadata."""
+    return _network
+
+
+def _network(width, accuracy=None):
+    make, floats = onnx.helper, onnx.TensorProto.FLOAT
+    nodes = [
+        make.make_node("Conv", ["x", "w"], ["c"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        make.make_node("Relu", ["c"], ["r"]),
+        make.make_node("GlobalAveragePool", ["r"], ["p"]),
+        make.make_node("Flatten", ["p"], ["f"]),
+        make.make_node("Gemm", ["f", "v"], ["y"]),
+    ]
+    weights = [
+        make.make_tensor("w", floats, [width, 3, 3, 3], [0.0] * (width * 27)),
+        make.make_tensor("v", floats, [width, 10], [0.0] * (width * 10)),
+    ]
+    inputs = [make.make_tensor_value_info("x", floats, [1, 3, 32, 32])]
+    outputs = [make.make_tensor_value_info("y", floats, [1, 10])]
+    model = make.make_model(make.make_graph(nodes, "net", inputs, outputs, weights))
+    if accuracy is not None:
+        make.set_model_props(model, {"accuracy": str(accuracy), "trained_on": "cifar10"})
+    return model.SerializeToString()
