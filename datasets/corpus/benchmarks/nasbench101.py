@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,7 @@ from tqdm import tqdm
 
 from archcast.datasets._benchmark import Benchmark, FloatArray
 from archcast.datasets._fetch import cache_folder, fetch
+from archcast.datasets.benchmarks._nasbench101_zen import zen_scores
 from archcast.encoders._files import write_atomically
 from archcast.encoders.spaces._nasbench101_cells import (
     MAX_VERTICES,
@@ -24,6 +26,8 @@ from archcast.encoders.spaces.nasbench101 import Cell101, NASBench101
 
 _FILES: Final = ("nasbench101/20k.json", "nasbench101/10k.json")
 _BUDGETS: Final = (4, 12, 36, 108)
+#: Seconds the training of 108 epochs took.
+_TIME: Final = "tpu_v2/training_time_s"
 _RECIPE: Final = {"optimizer": "rmsprop", "batch_size": 256, "pretrain": None, "inherited": False}
 _INNER: Final = MAX_VERTICES - 2
 
@@ -42,13 +46,17 @@ def load() -> Benchmark:
     specs = specs_of(records["key"])
     task = {e: "cifar10/val_accuracy" + (f"_{e}_epochs" if e != 108 else "") for e in _BUDGETS}
     columns = {e: records[f"{e}_final_validation_accuracy"] for e in _BUDGETS}
+    seconds = {_TIME: lambda: np.array(records["final_training_time"], np.float64)}
     return Benchmark(
         "nasbench101",
         specs,
-        {task[e]: partial(_percent, columns[e]) for e in reversed(_BUDGETS)},
+        {task[e]: partial(_percent, columns[e]) for e in reversed(_BUDGETS)} | seconds,
         lambda rows: space.graphs([specs[row] for row in rows]),
         key=lambda text: space.text(space.parse(text)),
-        recipes={task[e]: _RECIPE | {"epochs": e} for e in _BUDGETS},
+        recipes={task[e]: _RECIPE | {"epochs": e} for e in _BUDGETS}
+        | {_TIME: _RECIPE | {"epochs": _BUDGETS[-1]}},
+        proxies={"cifar10/zen": partial(_zen, records["key"])},
+        curves={task[_BUDGETS[-1]]: lambda: _percent([columns[e] for e in _BUDGETS]).T},
     )
 
 
@@ -87,8 +95,13 @@ def _records() -> dict[str, list[Any]]:
     return {key: [value for part in parts for value in part[key]] for key in parts[0]}
 
 
-def _percent(fractions: list[float]) -> FloatArray:
+def _percent(fractions: Sequence[Any]) -> FloatArray:
     return 100 * np.array(fractions, np.float64)
+
+
+def _zen(hashes: list[str]) -> FloatArray:
+    scores = zen_scores()
+    return np.array([scores.get(name, np.nan) for name in hashes])
 
 
 def _cells() -> dict[str, NDArray[Any]]:

@@ -9,6 +9,7 @@ import pytest
 
 from archcast import datasets
 from archcast.datasets.benchmarks.nasbench101 import specs_of
+from archcast.encoders.spaces._nasbench101_cells import CellTable, module_hashes
 from archcast.encoders.spaces.nasbench101 import NASBench101
 
 # One worker for the whole file: enumerating the space, which its fixtures need, takes a minute.
@@ -59,6 +60,61 @@ def test_labels(nasbench101, joined):
     assert nasbench101.card.rows == 30_001
 
 
+def test_cells_are_those_of_the_source_where_it_has_them(nasbench101, keys):
+    """One file of the source holds adjacencies: an independent check of the enumeration."""
+    document = json.loads(datasets.fetch("nasbench101/1k.json").read_text())
+    row, space = {key: at for at, key in enumerate(keys)}, NASBench101()
+    names = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
+    assert len(document["key"]) == 1000
+    for key, matrix, codes in zip(
+        document["key"], document["adjacency"], document["operations"], strict=True
+    ):
+        vertices = codes.index(-2) + 1  # smaller cells are padded with zeros and -3
+        operators = ["input", *(names[code] for code in codes[1 : vertices - 1]), "output"]
+        cell = space.parse(([line[:vertices] for line in matrix[:vertices]], operators))
+        assert space.text(cell) == nasbench101.specs[row[key]]
+
+
+def test_the_joined_table_names_isomorphic_cells(nasbench101, joined):
+    """It has another operator order in 1,725 rows: the same by hash, not always by channels."""
+    ours, theirs = [], []
+    for spec, row in zip(nasbench101.specs, joined, strict=True):
+        operators = row["ops"].replace("-bn-relu", "").split(",")[1:-1]
+        text = f"{row['adjacency_rowmajor']}:{','.join(operators)}"
+        if text != spec:
+            ours.append(spec)
+            theirs.append(text)
+    assert len(ours) == 1725
+    space = NASBench101()
+    hashes = [module_hashes(_table(space.parse(text))) for text in ours]
+    assert hashes == [module_hashes(_table(space.parse(text))) for text in theirs]
+    pairs = zip(space.graphs(ours), space.graphs(theirs), strict=True)
+    assert sum(a == b for a, b in pairs) == 1324
+
+
+def _table(cell):
+    return CellTable(np.array([cell.matrix], np.uint8), np.array([cell.operators], np.int8))
+
+
+def test_training_time_and_curves(nasbench101, joined):
+    np.testing.assert_allclose(
+        nasbench101.labels("tpu_v2/training_time_s"),
+        [float(row["train_time_108_s"]) for row in joined],
+    )
+    curves = nasbench101.curves("cifar10/val_accuracy")
+    assert curves.shape == (30_001, 4)
+    np.testing.assert_array_equal(curves[:, 3], nasbench101.labels("cifar10/val_accuracy"))
+    np.testing.assert_array_equal(curves[:, 0], nasbench101.labels("cifar10/val_accuracy_4_epochs"))
+
+
+def test_zen_scores(nasbench101, joined):
+    scores = nasbench101.proxy_scores("cifar10/zen")
+    expected = [float(row["zen_naslib"] or "nan") for row in joined]
+    np.testing.assert_allclose(scores, expected)
+    known = np.isfinite(scores)
+    assert known.sum() == 10_250
+
+
 def test_query_reads_any_form(nasbench101):
     spec = nasbench101.specs[5]
     value = nasbench101.labels("cifar10/val_accuracy")[5]
@@ -75,3 +131,26 @@ def test_hash_of_no_cell(nasbench101):
 def test_specs_are_canonical(nasbench101):
     space = NASBench101()
     assert all(space.text(space.parse(spec)) == spec for spec in nasbench101.specs[::100])
+
+
+def test_ec_nas_is_another_training_of_the_same_recipe(nasbench101):
+    """What its data card says of its noise: the same cells, four epochs, other figures."""
+    other, task = datasets.load("ec_nas"), "cifar10/val_accuracy_4_epochs"
+
+    hashes = dict(zip(_hashes(nasbench101.specs), nasbench101.labels(task), strict=True))
+    pairs = [
+        (hashes[name], value)
+        for name, value in zip(_hashes(other.specs), other.labels(task), strict=True)
+        if name in hashes
+    ]
+    ours, theirs = np.array(pairs).T
+    assert len(pairs) == 195
+    assert not np.isclose(ours, theirs).any()
+    assert np.corrcoef(ours, theirs)[0, 1] == pytest.approx(0.680, abs=1e-3)
+    assert (theirs - ours).mean() == pytest.approx(10.01, abs=0.01)
+
+
+def _hashes(specs):
+    """Hashes of cells of at most five vertices; None for the others."""
+    cells = [NASBench101().parse(spec) for spec in specs]
+    return [module_hashes(_table(c))[0] if len(c.matrix) <= 5 else None for c in cells]
