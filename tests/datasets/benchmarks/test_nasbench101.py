@@ -136,7 +136,6 @@ def test_specs_are_canonical(nasbench101):
 def test_ec_nas_is_another_training_of_the_same_recipe(nasbench101):
     """What its data card says of its noise: the same cells, four epochs, other figures."""
     other, task = datasets.load("ec_nas"), "cifar10/val_accuracy_4_epochs"
-
     hashes = dict(zip(_hashes(nasbench101.specs), nasbench101.labels(task), strict=True))
     pairs = [
         (hashes[name], value)
