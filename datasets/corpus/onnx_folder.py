@@ -34,13 +34,13 @@ class OnnxRow(NamedTuple):
     """One network of a stream.
 
     Attributes:
-        index: number of the file in the source; a stream that starts behind it goes on after it.
+        position: number of the file in the source, for a later stream to go on behind it.
         spec: path of the file below the source.
         graph: canonical graph.
         value: its label.
     """
 
-    index: int
+    position: int
     spec: str
     graph: ComputeGraph
     value: float
@@ -61,8 +61,8 @@ class OnnxFolder:
         from archcast.datasets import OnnxFolder
 
         folder = OnnxFolder(snapshot_download("carlosqsw/ONNX-Bench", repo_type="dataset"))
-        for index, spec, graph, accuracy in folder.stream():
-            ...  # whatever comes of it; note index, to go on with stream(start=index + 1)
+        for position, spec, graph, accuracy in folder.stream():
+            ...  # to go on later: folder.stream(start=position + 1)
         print(folder.skipped)
 
     Attributes:
@@ -121,11 +121,11 @@ class OnnxFolder:
             UnreadableModelError: an archive is damaged as a whole.
         """
         seen: set[str] = set()
-        for index, member in enumerate(members(self.source)):
+        for position, member in enumerate(members(self.source)):
             seen.add(_stem(member.name))
-            if index < start:
+            if position < start:
                 continue
-            row = self._row(index, member)
+            row = self._row(position, member)
             if row is not None:
                 yield row
         if self._labels is not None:
@@ -135,7 +135,7 @@ class OnnxFolder:
         """The first networks of a stream, or fewer where it ends."""
         return list(islice(self.stream(start), count))
 
-    def _row(self, index: int, member: Member) -> OnnxRow | None:
+    def _row(self, position: int, member: Member) -> OnnxRow | None:
         if self._labels is not None and _stem(member.name) not in self._labels:
             self.skipped["no label"] += 1
             return None
@@ -150,7 +150,7 @@ class OnnxFolder:
             self.skipped[type(error).__name__] += 1
             self.failures[member.name] = str(error)
             return None
-        return OnnxRow(index, member.name, graph, value * self._scale)
+        return OnnxRow(position, member.name, graph, value * self._scale)
 
     def _value(self, name: str, content: Path | bytes) -> float:
         if self._labels is not None:

@@ -16,7 +16,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from functools import cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -75,13 +75,21 @@ class Zoo(Space[Model]):
     num_classes = 1000
     image_size = 224
 
-    @abstractmethod
     def names(self) -> list[str]:
         """Names of all architectures, sorted.
 
         Raises:
             MissingExtraError: the package is not installed.
         """
+        return list(self._names)
+
+    @cached_property
+    def _names(self) -> dict[str, None]:
+        return dict.fromkeys(sorted(self._listed()))
+
+    @abstractmethod
+    def _listed(self) -> list[str]:
+        """Names of all architectures, as the package lists them."""
 
     @abstractmethod
     def own_size(self, name: str, weights: str = "") -> int | None:
@@ -109,7 +117,7 @@ class Zoo(Space[Model]):
             raise InvalidSpecError(f"{self.name}: {spec!r} is not the name of an architecture")
         full, at, digits = spec.strip().removeprefix(f"{self.name}:").partition("@")
         name, _, weights = full.partition(".")
-        if name not in self._positions():
+        if name not in self._names:
             close = get_close_matches(name, self.names(), 3)
             hint = f"; did you mean {' or '.join(close)}?" if close else ""
             raise InvalidSpecError(f"{self.name} has no architecture {name!r}{hint}")
@@ -156,8 +164,9 @@ class Zoo(Space[Model]):
 
     def sample(self, n: int, seed: int = 0) -> list[str]:
         """Draw different architectures at their own image sizes, all equally likely."""
-        picked = np.random.default_rng(seed).choice(len(self.names()), n, replace=False)
-        return [self.names()[at] for at in picked.tolist()]
+        names = self.names()
+        picked = np.random.default_rng(seed).choice(len(names), n, replace=False)
+        return [names[at] for at in picked.tolist()]
 
     def enumerate(self) -> Iterator[str]:
         """All architectures at their own image sizes, by name."""
@@ -182,10 +191,6 @@ class Zoo(Space[Model]):
             ) from error
         return simplify(lower.lower(recording), source=self.name)
 
-    @cache  # noqa: B019  (a space lives as long as the program)
-    def _positions(self) -> dict[str, int]:
-        return {name: at for at, name in enumerate(self.names())}
-
     def _read_size(self, digits: str) -> int:
         if not (digits.isascii() and digits.isdigit() and 0 < int(digits[:9]) <= _LARGEST):
             raise InvalidSpecError(
@@ -199,12 +204,9 @@ class Timm(Zoo):
 
     name = "timm"
 
-    @cache  # noqa: B019
-    def names(self) -> list[str]:
-        """Names of all architectures, sorted."""
-        return sorted(_zoo_models.import_timm().list_models())
+    def _listed(self) -> list[str]:
+        return _zoo_models.import_timm().list_models()
 
-    @cache  # noqa: B019
     def own_size(self, name: str, weights: str = "") -> int | None:
         """The height timm gives the images of an architecture; see :meth:`Zoo.own_size`."""
         models = _zoo_models.import_timm().models
@@ -223,13 +225,11 @@ class Torchvision(Zoo):
 
     name = "torchvision"
 
-    @cache  # noqa: B019
-    def names(self) -> list[str]:
-        """Names of all image classifiers, sorted."""
+    def _listed(self) -> list[str]:
         models = _zoo_models.import_torchvision().models
-        return sorted(models.list_models(module=models))
+        # Without the module it would list detectors and networks for video, too.
+        return models.list_models(module=models)
 
-    @cache  # noqa: B019
     def own_size(self, name: str, weights: str = "") -> int | None:
         """The image size of an architecture's weights; see :meth:`Zoo.own_size`."""
         known = _zoo_models.import_torchvision().models.get_model_weights(name)

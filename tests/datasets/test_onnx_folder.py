@@ -78,7 +78,7 @@ def test_a_stream_goes_on_where_another_stopped(folder, tmp_path, form, monkeypa
     monkeypatch.setattr(
         "archcast.encoders.read", lambda *args, **more: parsed.append(more) or read(*args, **more)
     )
-    rest = list(bench.stream(start=first[-1].index + 1))
+    rest = list(bench.stream(start=first[-1].position + 1))
     assert first + rest == whole
     assert len(parsed) == len(rest)  # nothing of the first part is parsed again
 
