@@ -8,7 +8,15 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Final
+
+from archcast.encoders.errors import InvalidSpecError
+from archcast.encoders.spaces._genotype import Genotype
 from archcast.encoders.spaces._two_cells import TwoCellSpace
+
+#: What the names in a configuration of NAS-Bench-301 begin with.
+_CONFIG: Final = "NetworkSelectorDatasetInfo:darts:"
 
 
 class DARTS(TwoCellSpace):
@@ -16,7 +24,9 @@ class DARTS(TwoCellSpace):
 
     The network of 8 cells and 32 channels is the one NAS-Bench-301 trains on CIFAR-10;
     ``DARTS(cells=20, width=36)`` is the final network of the DARTS paper. See
-    :class:`~archcast.encoders.spaces._two_cells.TwoCellSpace` for specifications.
+    :class:`~archcast.encoders.spaces._two_cells.TwoCellSpace` for specifications; a configuration
+    of NAS-Bench-301, a mapping from names such as
+    ``NetworkSelectorDatasetInfo:darts:edge_normal_0``, is read too.
     """
 
     name = "darts"
@@ -32,6 +42,30 @@ class DARTS(TwoCellSpace):
     nodes = 4
     distinct = True
     concat_all = True
+
+    def parse(self, spec: Any) -> Genotype:
+        """Read a genotype in any form, or a configuration of NAS-Bench-301; see the class."""
+        if isinstance(spec, Mapping) and any(str(key).startswith(_CONFIG) for key in spec):
+            spec = {kind: _configured(spec, kind) for kind in ("normal", "reduce")}
+        return super().parse(spec)
+
+
+def _configured(config: Mapping[str, Any], kind: str) -> list[tuple[str, str]]:
+    """The edges of one cell of a configuration, as pairs of operator and state."""
+    pairs: list[tuple[str, str]] = []
+    states = ""
+    try:
+        for node in range(DARTS.nodes):
+            # The first node has no choice; edges are counted over all states before each node.
+            states = config[f"{_CONFIG}inputs_node_{kind}_{node + 2}"] if node else "0_1"
+            edge = f"{_CONFIG}edge_{kind}_"
+            first = node * (node + 3) // 2
+            pairs += [(config[f"{edge}{first + int(s)}"], s) for s in str(states).split("_")]
+    except KeyError as error:
+        raise InvalidSpecError(f"darts: the configuration lacks {error.args[0]!r}") from error
+    except ValueError as error:
+        raise InvalidSpecError(f"darts: {states!r} is no list of states such as '0_2'") from error
+    return pairs
 
 
 class DARTSImageNet(DARTS):

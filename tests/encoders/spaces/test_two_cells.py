@@ -111,6 +111,36 @@ def test_all_forms_are_one_genotype():
     assert space.parse(positional) == cell
 
 
+def configuration() -> dict[str, str]:
+    """DARTS_V2 as NAS-Bench-301 configures it: edges 0-1, 2-4, 5-8 and 9-13 of the four nodes."""
+    sep, skip, dil, pool = "sep_conv_3x3", "skip_connect", "dil_conv_3x3", "max_pool_3x3"
+    edges = {
+        "normal": {0: sep, 1: sep, 2: sep, 3: sep, 5: skip, 6: sep, 9: skip, 11: dil},
+        "reduce": {0: pool, 1: pool, 3: pool, 4: skip, 5: pool, 7: skip, 10: pool, 11: skip},
+    }
+    inputs = {"normal": ("0_1", "0_1", "0_2"), "reduce": ("1_2", "0_2", "1_2")}
+    found = {f"edge_{kind}_{at}": op for kind, ops in edges.items() for at, op in ops.items()} | {
+        f"inputs_node_{kind}_{node}": states
+        for kind, lists in inputs.items()
+        for node, states in enumerate(lists, 3)
+    }
+    return {f"NetworkSelectorDatasetInfo:darts:{key}": value for key, value in found.items()}
+
+
+def test_configurations_of_nasbench301():
+    config = configuration()
+    assert DARTS().parse(config) == DARTS().parse(DARTS_V2)
+    assert DARTS().parse(config | {"OptimizerSelector:optimizer": "sgd"}) == DARTS().parse(config)
+    key = "NetworkSelectorDatasetInfo:darts:inputs_node_reduce_4"
+    with pytest.raises(InvalidSpecError, match="'0-2' is no list of states"):
+        DARTS().parse(config | {key: "0-2"})
+    with pytest.raises(InvalidSpecError, match=r"lacks 'NetworkSelector.*edge_reduce_6'"):
+        DARTS().parse(config | {key: "0_1"})
+    config.pop(key)
+    with pytest.raises(InvalidSpecError, match=r"lacks 'NetworkSelector.*inputs_node_reduce_4'"):
+        DARTS().parse(config)
+
+
 def test_order_of_the_edges_of_a_node_does_not_matter():
     swapped = SHORT.replace("skip_connect~0,dil_conv_3x3~2", "dil_conv_3x3~2,skip_connect~0")
     assert swapped != SHORT
