@@ -82,7 +82,9 @@ class Benchmark:
         return len(self.specs)
 
     def __repr__(self) -> str:
-        return f"Benchmark({self.name!r}, {len(self):,} rows, tasks: {', '.join(self.tasks)})"
+        more = len(self.tasks) - 5
+        tasks = ", ".join(self.tasks[:5]) + (f" and {more} more" if more > 0 else "")
+        return f"Benchmark({self.name!r}, {len(self):,} rows, tasks: {tasks})"
 
     @property
     def tasks(self) -> tuple[str, ...]:

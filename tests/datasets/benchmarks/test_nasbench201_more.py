@@ -15,6 +15,11 @@ from archcast.datasets.benchmarks.nasbench201 import isomorphism_classes
 from archcast.encoders.errors import MissingExtraError
 
 
+def test_a_hundred_tasks_fit_on_a_line(nasbench201):
+    assert len(nasbench201.tasks) == 110
+    assert repr(nasbench201).endswith("cifar100/test_accuracy and 105 more)")
+
+
 def of(benchmark, ending):
     return [task for task in benchmark.tasks if task.endswith(ending)]
 
