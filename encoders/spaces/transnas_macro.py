@@ -70,13 +70,15 @@ class TransNASMacro(TransNAS):
             raise InvalidSpecError(f"{self.name}: 0 stands between modules in {cell[0]}")
         wider = sum(digit in (2, 4) for digit in digits)
         smaller = sum(digit in (3, 4) for digit in digits)
-        limits = (("modules", len(digits), *LENGTHS), ("that double the channels", wider, 1, 3),
-                  ("that halve the picture", smaller, 1, 4))  # fmt: skip
-        for what, count, least, most in limits:
+        for what, count, least, most in (
+            ("modules", len(digits), *LENGTHS),
+            ("modules that double the channels", wider, 1, 3),
+            ("modules that halve the picture", smaller, 1, 4),
+        ):
             if not least <= count <= most:
+                text = "".join(map(str, digits))
                 raise InvalidSpecError(
-                    f"{self.name}: {''.join(map(str, digits))} has {count} modules "
-                    f"{what.removeprefix('modules')}, not {least} to {most}".replace("  ", " ")
+                    f"{self.name}: {text!r} has {count} {what}, not {least} to {most}"
                 )
         return cell
 

@@ -17,7 +17,7 @@ from archcast.encoders.spaces._transnas import HEADS, TransNAS
 #: What NASLib writes for a score that could not be computed.
 _FAILED: Final = -1e8
 _SGD: Final = {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 5e-4, "lr": 0.1,
-               "schedule": "warm-up, cosine", "batch_size": 128}  # fmt: skip
+               "schedule": "cosine", "batch_size": 128}  # fmt: skip
 _ADAM: Final = {"optimizer": "adam", "weight_decay": 1e-4, "schedule": "constant",
                 "batch_size": 128, "adversarial": True}  # fmt: skip
 
