@@ -29,3 +29,17 @@ def test_spaces_guide(root: Path, own_names) -> None:
     assert 10 < found["forecast"].value < 96
     assert found["space"].size == 4**3 * 3**3 * 2**3 * 2
     assert found["graph"].macs > 1e8
+
+
+def test_corpus_guide(root: Path, mirror: Path, light_models: list[Path], tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow")
+    for path in light_models:
+        (tmp_path / path.name.removeprefix("light_")).write_bytes(path.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ARCHCAST_CACHE", str(tmp_path / "cache"))
+    found: dict = {}
+    for code in examples(root / "datasets" / "README.md"):
+        exec(compile(code, "datasets/README.md", "exec"), found)
+    assert found["data"].query("64:64:56:64:24", found["task"]) == 93.65
+    assert found["own"].query("resnet50.onnx", "pets/top1") == 93.1
+    assert found["labels"].num_rows == len(found["hashes"]) == len(found["features"]) == 2
