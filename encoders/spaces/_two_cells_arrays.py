@@ -65,7 +65,7 @@ class Cells:
             if operator.pool
         }
         pools = np.array([bool(o.pool) for o in own])[self.op]
-        self._weightless: Mask = (pools | self.skips).all(2)
+        self._weightless: Mask = np.all(pools | self.skips, axis=2)
 
     def twins(self) -> Mask:
         """(N,) whether two nodes of a cell compute the same without weights."""

@@ -262,13 +262,15 @@ class _Builder:
             if number:
                 found.append((2, self.batch.row("relu", channels_in=self.width, extent=extent)))
             for place, conv in enumerate(stage):
-                stride = tuple(2 if strided and along else 1 for along in conv.strided)
-                extent = (1, -(-extent[1] // stride[0]), -(-extent[2] // stride[1]))
+                high, wide = (2 if strided and along else 1 for along in conv.strided)
+                extent = (1, -(-extent[1] // high), -(-extent[2] // wide))
                 last = place == len(stage) - 1
-                found.append((3 * number + place, self._conv_row(conv, stride, extent, last)))
+                found.append(
+                    (3 * number + place, self._conv_row(conv, (1, high, wide), extent, last))
+                )
         return found
 
-    def _conv_row(self, conv: Conv, stride: tuple[int, ...], extent: Triple, norm: bool) -> int:
+    def _conv_row(self, conv: Conv, stride: Triple, extent: Triple, norm: bool) -> int:
         width, groups = self.width, self.width if conv.depthwise else 1
         dilation = conv.dilation
         weights = width * (width // groups) * conv.kernel[0] * conv.kernel[1]
@@ -276,7 +278,7 @@ class _Builder:
             "conv",
             channels_in=width,
             kernel=(1, *conv.kernel),
-            stride=(1, *stride),
+            stride=stride,
             dilation=(1, dilation, dilation) if dilation > 1 else (1, 1, 1),
             groups=groups,
             extent=extent,
