@@ -110,9 +110,9 @@ class NASBenchGraph(FieldSpace):
         if not isinstance(spec, Mapping) or set(spec) != {"link", "ops"}:
             raise InvalidSpecError(f"{self.name}: {spec!r} does not name link and ops")
         link = self._link(spec["link"])
-        canonical, order = _as_listed(link)
+        listed, (order, *_) = _as_listed(link)
         ops = self._chosen(self.fields[1], spec["ops"])
-        return super().parse(((canonical,), tuple(ops[i] for i in order)))
+        return super().parse(((listed,), tuple(ops[i] for i in order)))
 
     def canonical(self, cell: Choices) -> Choices:
         """The benchmark's own writing of this network."""
@@ -163,13 +163,14 @@ def _plain(number: Any) -> Any:
 
 
 @lru_cache
-def _as_listed(link: str) -> tuple[str, tuple[int, ...]]:
-    """The writing of a tree that is one of :data:`LINKS`, and which node comes where."""
-    return next(
-        (other, order)
-        for order in permutations(range(4))
-        if (other := _renumbered(link, order)) in LINKS
-    )
+def _as_listed(link: str) -> tuple[str, list[tuple[int, ...]]]:
+    """The one of :data:`LINKS` that is the same tree, and all orders of the nodes that give it."""
+    written: dict[str, list[tuple[int, ...]]] = {}
+    for order in permutations(range(4)):
+        other = _renumbered(link, order)
+        if other in LINKS:
+            written.setdefault(other, []).append(order)
+    return next(iter(written.items()))  # no two of the list are one tree
 
 
 def _renumbered(link: str, order: tuple[int, ...]) -> str:
@@ -185,13 +186,9 @@ def _canonical(link: str, ops: tuple[str, ...]) -> Choices:
     while idle is not None:
         link, ops = _to_front(idle, link, ops)
         idle = next((i for i in range(4) if ops[i] == "skip" and _moves(i, link, ops)), None)
-    rank = OPERATORS.index
-    orders = [
-        (LINKS.index(other), tuple(rank(ops[i]) for i in order), other, order)
-        for order in permutations(range(4))
-        if (other := _renumbered(link, order)) in LINKS
-    ]
-    _, _, link, order = min(orders)
+    link, orders = _as_listed(link)
+    rank = [OPERATORS.index(op) for op in ops]
+    order = min(orders, key=lambda order: [rank[i] for i in order])
     return (link,), tuple(ops[i] for i in order)
 
 
