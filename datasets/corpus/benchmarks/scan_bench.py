@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from archcast.datasets._benchmark import Benchmark, FloatArray
 from archcast.datasets._csv_tables import numbers, read_columns
 from archcast.datasets._fetch import fetch
+from archcast.datasets._scan_bench_wheel import llm_table
 from archcast.encoders.spaces.scan_llm import ScanLLM
 
 _SPEC: Final = ("d_model", "n_layers", "n_heads")
@@ -72,7 +75,14 @@ def progress() -> FloatArray:
 
 @cache
 def _table() -> dict[str, Sequence[str]]:
-    return read_columns(fetch("scan_bench/llm.csv.gz"))
+    return read_columns(_path())
+
+
+def _path() -> Path:
+    """The table of a mirror, or made from the package."""
+    if os.environ.get("ARCHCAST_MIRROR"):
+        return fetch("scan_bench/llm.csv.gz")
+    return llm_table()
 
 
 @cache
