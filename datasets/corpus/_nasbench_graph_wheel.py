@@ -29,7 +29,7 @@ def graph_table() -> Path:
     """
     path = cache_folder() / "derived" / f"nasbench_graph-{wheel(_PACKAGE).version}.npz"
     if not path.exists():
-        columns = read_tables(fetch_wheel(_PACKAGE))
+        columns: dict[str, Any] = read_tables(fetch_wheel(_PACKAGE))
         write_atomically(path, lambda file: np.savez_compressed(file, **columns))
     return path
 

@@ -97,7 +97,9 @@ class NASBenchGraph(FieldSpace):
             raise InvalidSpecError(f"{self.name}: no data set {data!r}; known: {', '.join(DATA)}")
         self.data = DATA[data]
         # What is the class's own for all other spaces is here the instance's.
-        vars(self).update(num_classes=self.data.classes, image_size=self.data.nodes)
+        own = {"num_classes": self.data.classes, "image_size": self.data.nodes}
+        for name, value in own.items():
+            setattr(self, name, value)
 
     def parse(self, spec: Any) -> Choices:
         """Read a text, a mapping, a pair of link and operators, or five positions."""
