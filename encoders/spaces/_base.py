@@ -34,9 +34,9 @@ class Space(ABC, Generic[Cell]):
     #: Number of specifications; None if there is no end to them.
     size: ClassVar[int | None]
     #: Outputs of the network on the task the benchmark is best known for: classes, or words.
-    num_classes: ClassVar[int] = 10
+    num_classes: int = 10
     #: Height and width of that task's images, or the length of its sequences.
-    image_size: ClassVar[int] = 32
+    image_size: int = 32
 
     @abstractmethod
     def parse(self, spec: Any) -> Cell:

@@ -92,10 +92,10 @@ class TransNASMacro(TransNAS):
 
     def sample(self, n: int, seed: int = 0) -> list[str]:
         """Draw different networks, all equally likely."""
-        if n > self.size:
-            raise ValueError(f"{self.name} has {self.size:,} specifications, not {n:,}")
         texts = _texts()
-        return [texts[i] for i in np.random.default_rng(seed).choice(self.size, n, replace=False)]
+        if n > len(texts):
+            raise ValueError(f"{self.name} has {len(texts):,} specifications, not {n:,}")
+        return [texts[i] for i in np.random.default_rng(seed).choice(len(texts), n, replace=False)]
 
     def enumerate(self) -> Iterator[str]:
         """All networks, short ones first."""
