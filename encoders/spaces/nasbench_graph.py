@@ -96,10 +96,7 @@ class NASBenchGraph(FieldSpace):
         if data not in DATA:
             raise InvalidSpecError(f"{self.name}: no data set {data!r}; known: {', '.join(DATA)}")
         self.data = DATA[data]
-        # What is the class's own for all other spaces is here the instance's.
-        own = {"num_classes": self.data.classes, "image_size": self.data.nodes}
-        for name, value in own.items():
-            setattr(self, name, value)
+        self.num_classes, self.image_size = self.data.classes, self.data.nodes
 
     def parse(self, spec: Any) -> Choices:
         """Read a text, a mapping, a pair of link and operators, or five positions."""
