@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import IO, Final, NamedTuple, cast
 
 from archcast.encoders.errors import StorageError, UnreadableModelError
 
@@ -16,6 +19,12 @@ _SUFFIX: Final = ".onnx"
 _ARCHIVES: Final = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 #: A packed file of more bytes is not read: it could unpack to anything.
 _LARGEST: Final = 1 << 30
+
+
+_DAMAGE: Final = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
+    *(EOFError, OSError),
+)
 
 
 class Member(NamedTuple):
@@ -65,7 +74,7 @@ def _itself(path: Path) -> Path:
 def _packed(path: Path) -> Iterator[Member]:
     try:
         yield from _zipped(path) if path.name.lower().endswith(".zip") else _tarred(path)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except _DAMAGE as error:
         raise UnreadableModelError(f"{path}: a damaged archive ({error})") from error
 
 
@@ -85,10 +94,25 @@ def _unzipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 
 
 def _tarred(path: Path) -> Iterator[Member]:
-    with tarfile.open(path, "r|*") as archive:
+    with _decompressed(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
         for info in archive:
             if info.isfile() and info.name.lower().endswith(_SUFFIX):
                 yield Member(info.name.removeprefix("./"), partial(_untarred, archive, info))
+        # Where it is cut off, tarfile takes that for its end; the decompressors do not.
+        while stream.read(1 << 20):
+            pass
+        end = archive.offset + tarfile.BLOCKSIZE
+    if path.name.lower().endswith(".tar") and path.stat().st_size < end:
+        raise tarfile.ReadError("it is cut off")
+
+
+def _decompressed(path: Path) -> IO[bytes]:
+    name = path.name.lower()
+    if name.endswith((".gz", ".tgz")):
+        return cast("IO[bytes]", gzip.open(path))
+    if name.endswith(".bz2"):
+        return cast("IO[bytes]", bz2.open(path))
+    return cast("IO[bytes]", lzma.open(path)) if name.endswith(".xz") else path.open("rb")
 
 
 def _untarred(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
@@ -96,7 +120,7 @@ def _untarred(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
     try:
         file = archive.extractfile(info)
         return b"" if file is None else file.read()
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except _DAMAGE as error:
         raise UnreadableModelError(f"{info.name}: cannot be unpacked ({error})") from error
 
 

@@ -35,7 +35,9 @@ def packed(root, path):
             for file in files:
                 archive.write(file, file.relative_to(root).as_posix())
     else:
-        with tarfile.open(path, "w:gz") as archive:
+        with tarfile.open(
+            path, "w" if path.suffix == ".tar" else f"w:{path.suffix[1:]}"
+        ) as archive:
             for file in files:
                 archive.add(file, file.relative_to(root).as_posix())
     return path
@@ -45,7 +47,10 @@ def values(rows):
     return {row.spec.removesuffix(".onnx"): row.value for row in rows}
 
 
-@pytest.mark.parametrize("form", ["folder", "bench.zip", "bench.tar.gz"])
+FORMS = ["folder", "bench.zip", "bench.tar", "bench.tar.gz", "bench.tar.bz2", "bench.tar.xz"]
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_networks_and_labels_out_of_every_form(folder, tmp_path, form, network):
     source = folder if form == "folder" else packed(folder, tmp_path / form)
     bench = OnnxFolder(source, scale=100)
@@ -146,11 +151,16 @@ def test_faulty_sources(folder, tmp_path):
         OnnxFolder(folder, tmp_path / "absent.csv")
     with pytest.raises(StorageError, match="a table ends in"):
         OnnxFolder(folder, tmp_path / "table.xlsx")
-    for name in ("bench.zip", "bench.tar.gz"):
-        whole = packed(folder, tmp_path / name).read_bytes()
-        (tmp_path / name).write_bytes(whole[: len(whole) // 2])
-        with pytest.raises(UnreadableModelError, match=f"{name}: a damaged archive"):
-            list(OnnxFolder(tmp_path / name).stream())
+
+
+@pytest.mark.parametrize("form", FORMS[1:])
+def test_an_archive_that_is_cut_off_is_damaged_wherever(folder, tmp_path, form):
+    whole = packed(folder, tmp_path / form).read_bytes()
+    whole = whole.rstrip(b"\0")[:-1] if form.endswith(".tar") else whole  # it ends in zeros
+    for share in (0.1, 0.3, 0.5, 0.7, 0.9, 0.95):
+        (tmp_path / form).write_bytes(whole[: int(len(whole) * share)])
+        with pytest.raises(UnreadableModelError, match=f"{form}: a damaged archive"):
+            list(OnnxFolder(tmp_path / form).stream())
 
 
 def test_one_damaged_member_is_skipped(folder, tmp_path):
