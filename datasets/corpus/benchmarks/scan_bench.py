@@ -102,7 +102,7 @@ def _last() -> NDArray[np.int64]:
 
 
 def _final(column: str, factor: float = 1.0) -> FloatArray:
-    return numbers([_table()[column][row] for row in _last()]) * factor
+    return numbers(_table()[column])[_last()] * factor
 
 
 def _curves(column: str) -> FloatArray:
