@@ -21,7 +21,7 @@ _CPUS: Final = ("cpu_a6000", "cpu_alldlc", "cpu_meta", "cpu_mlgpu", "cpu_p100", 
 _BATCH: Final = {"s": 8, "m": 4, "l": 1}
 #: The table calls its energies kWh; they are Wh, for they are power times time.
 _MILLIJOULE: Final = 3.6e6
-_TRAINING: Final = {
+_TRAINING: Final[dict[str, Any]] = {
     "inherited": True,
     "optimizer": "adamw",
     "lr": 3.16e-4,
@@ -47,20 +47,27 @@ def benchmark(size: str) -> Benchmark:
         spread = column.replace("latency_", "latency_std_")
         if spread != column and np.any(_column(size, spread)):
             stds[task] = partial(_column, size, spread)
-    measured = {"batch_size": _BATCH[size], "sequence_length": 1024}
     return Benchmark(
         name,
         specs,
         readers,
         lambda rows: space.graphs([specs[row] for row in rows]),
         key=space.parse,
-        recipes={t: _TRAINING if t.startswith("openwebtext/") else measured for t in readers},
+        recipes={task: _recipe(size, task) for task in readers},
         stds=stds,
         proxies={
             f"openwebtext/{column}": partial(_column, size, column)
             for column in ("params", "flops")
         },
     )
+
+
+def _recipe(size: str, task: str) -> dict[str, Any]:
+    if task.startswith("openwebtext/"):
+        return _TRAINING
+    # Energies, powers and memory are of another number of sequences, which the source does not say.
+    known = {"batch_size": _BATCH[size]} if task.endswith("/latency_ms") else {}
+    return {"sequence_length": 1024, "inherited": False} | known
 
 
 def _tasks() -> list[tuple[str, str, float]]:
