@@ -9,6 +9,8 @@ which has no stable public form; where it is missing, :func:`available` says so.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from archcast.encoders._torch.capture import Recording, Ref, Shape, Step
@@ -34,42 +36,107 @@ def record(module: Any, args: tuple[Any, ...]) -> Recording:
     import torch
     from torch._dispatch.python import enable_python_dispatcher
 
+    notes = _Notes(torch.Tensor)
     training = module.training
     module.eval()
-    watcher = _watcher()
     try:
         with torch.no_grad():
             for index, tensor in enumerate(args):
-                watcher.input(f"input_{index}", tensor)
+                notes.input(f"input_{index}", tensor)
             for name, tensor in module.named_parameters():
-                watcher.weight(name, tensor, trained=True)
+                notes.weight(name, tensor, trained=True)
             for name, tensor in module.named_buffers():
-                watcher.weight(name, tensor, trained=False)
-            with enable_python_dispatcher(), watcher:
+                notes.weight(name, tensor, trained=False)
+            with enable_python_dispatcher(), _watcher()(notes):
                 result = module(*args)
     finally:
         module.train(training)
-    watcher.recording.outputs = [watcher.name(t) for t in _tensors(result)]
-    if not watcher.recording.outputs:
+    notes.recording.outputs = [notes.name(tensor) for tensor in _tensors(result)]
+    if not notes.recording.outputs:
         raise ValueError(f"the module gives {type(result).__name__}, not a tensor")
-    return watcher.recording
+    return notes.recording
 
 
 def available() -> bool:
     """Whether this version of torch has what the recorder needs."""
     import torch
 
+    notes = _Notes(torch.Tensor)
     try:
         from torch._dispatch.python import enable_python_dispatcher
 
-        with enable_python_dispatcher(), _watcher() as watcher:
+        with enable_python_dispatcher(), _watcher()(notes):
             torch.zeros(1)
     except (AttributeError, ImportError, TypeError, AssertionError):
         return False
-    return [s.target for s in watcher.recording.steps] == ["aten.zeros.default"]
+    return [step.target for step in notes.recording.steps] == ["aten.zeros.default"]
 
 
+class _Notes:
+    """The recording so far, and what every tensor is called."""
+
+    def __init__(self, tensor_type: type) -> None:
+        self.recording = Recording()
+        self._tensor = tensor_type
+        self._names: dict[int, str] = {}
+        self._alive: list[Any] = []  # an address must not be used twice
+
+    def input(self, name: str, tensor: Any) -> None:
+        self.recording.inputs[name] = _shape(tensor)
+        self._bind(tensor, name)
+
+    def weight(self, qualified: str, tensor: Any, *, trained: bool) -> None:
+        name = f"{'p' if trained else 'b'}_{len(self.recording.weights)}"
+        self._constant(name, qualified, tensor, trained)
+
+    def name(self, tensor: Any) -> str:
+        """The name of a tensor; one that no operator made is a constant of the module."""
+        if id(tensor) not in self._names:
+            name = f"c_{len(self.recording.weights)}"
+            self._constant(name, name, tensor, trained=False)
+        return self._names[id(tensor)]
+
+    def plain(self, value: Any) -> Any:
+        """An argument as the recording has it."""
+        if isinstance(value, self._tensor):
+            return Ref(self.name(value))
+        if isinstance(value, (list, tuple)):
+            return [self.plain(v) for v in value]
+        if isinstance(value, (bool, int, float, str, type(None))):
+            return value
+        return str(value)
+
+    def step(self, target: str, args: list[Any], kwargs: dict[str, Any], result: Any) -> None:
+        name = f"s{len(self.recording.steps)}"
+        self.recording.steps.append(Step(name, target, tuple(args), kwargs, _shapes(result)))
+        if isinstance(result, self._tensor):
+            self._bind(result, name)
+        elif isinstance(result, (list, tuple)):
+            self._parts(name, result)
+
+    def _parts(self, name: str, results: Sequence[Any]) -> None:
+        for index, item in enumerate(results):
+            if isinstance(item, self._tensor):
+                part = f"{name}.{index}"
+                get = Step(part, "getitem", (Ref(name), index), {}, _shape(item))
+                self.recording.steps.append(get)
+                self._bind(item, part)
+
+    def _constant(self, name: str, qualified: str, tensor: Any, trained: bool) -> None:
+        self.recording.weights[name] = (_shape(tensor), qualified, trained)
+        self._bind(tensor, name)
+        known = tensor.device.type != "meta" and not tensor.is_complex()
+        if known and tensor.numel() <= _KEPT:
+            self.recording.values[name] = tensor.tolist()
+
+    def _bind(self, tensor: Any, name: str) -> None:
+        self._names[id(tensor)] = name
+        self._alive.append(tensor)
+
+
+@cache
 def _watcher() -> Any:
+    """The class of the dispatch mode; a class of torch's, so made when torch is first needed."""
     import torch
     from torch.fx.experimental.proxy_tensor import ProxyTorchDispatchMode
     from torch.utils._python_dispatch import TorchDispatchMode
@@ -77,50 +144,12 @@ def _watcher() -> Any:
     class Watcher(ProxyTorchDispatchMode):
         """Only modes of that class may stand before autograd; nothing else of it is used."""
 
-        def __init__(self) -> None:
-            TorchDispatchMode.__init__(self, torch._C.DispatchKey.PreDispatch)  # pyright: ignore
+        def __init__(self, notes: _Notes) -> None:
+            TorchDispatchMode.__init__(self, torch._C.DispatchKey.PreDispatch)
             self.pre_dispatch = True
             self._mode_key = torch._C._TorchDispatchModeKey.PROXY
             self.enter_stack = []
-            self.recording = Recording()
-            self.names: dict[int, str] = {}
-            self.alive: list[Any] = []  # an address must not be used twice
-
-        def input(self, name: str, tensor: Any) -> None:
-            self.recording.inputs[name] = _shape(tensor)
-            self._bind(tensor, name)
-
-        def weight(self, qualified: str, tensor: Any, *, trained: bool) -> None:
-            name = f"{'p' if trained else 'b'}_{len(self.recording.weights)}"
-            self.recording.weights[name] = (_shape(tensor), qualified, trained)
-            self._bind(tensor, name)
-            self._keep_numbers(tensor, name)
-
-        def name(self, tensor: Any) -> str:
-            """The name of a tensor; one that no operator made is a constant of the module."""
-            if id(tensor) not in self.names:
-                name = f"c_{len(self.recording.weights)}"
-                self.recording.weights[name] = (_shape(tensor), name, False)
-                self._bind(tensor, name)
-                self._keep_numbers(tensor, name)
-            return self.names[id(tensor)]
-
-        def _bind(self, tensor: Any, name: str) -> None:
-            self.names[id(tensor)] = name
-            self.alive.append(tensor)
-
-        def _keep_numbers(self, tensor: Any, name: str) -> None:
-            if tensor.numel() <= _KEPT and tensor.device.type != "meta":
-                self.recording.values[name] = tensor.tolist()
-
-        def _plain(self, value: Any) -> Any:
-            if isinstance(value, torch.Tensor):
-                return Ref(self.name(value))
-            if isinstance(value, (list, tuple)):
-                return [self._plain(v) for v in value]
-            if isinstance(value, (bool, int, float, str, type(None))):
-                return value
-            return str(value)
+            self.notes = notes
 
         def __torch_dispatch__(
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
@@ -129,26 +158,13 @@ def _watcher() -> Any:
             target = str(func)
             if target.startswith("prim."):
                 return func(*args, **kwargs)
-            plain = self._plain(args), {k: self._plain(v) for k, v in kwargs.items()}
+            # Named before the call: an operator in place gives its operand a new name.
+            named = self.notes.plain(args), {k: self.notes.plain(v) for k, v in kwargs.items()}
             result = func(*args, **kwargs)
-            step = Step(f"s{len(self.recording.steps)}", target, tuple(plain[0]), plain[1], None)
-            step.result = _shapes(result)
-            self.recording.steps.append(step)
-            self._bind_results(step.name, result)
+            self.notes.step(target, *named, result)
             return result
 
-        def _bind_results(self, name: str, result: Any) -> None:
-            if isinstance(result, torch.Tensor):
-                self._bind(result, name)
-            elif isinstance(result, (list, tuple)):
-                for index, item in enumerate(result):
-                    if isinstance(item, torch.Tensor):
-                        part = f"{name}.{index}"
-                        get = Step(part, "getitem", (Ref(name), index), {}, _shape(item))
-                        self.recording.steps.append(get)
-                        self._bind(item, part)
-
-    return Watcher()
+    return Watcher
 
 
 def _shape(tensor: Any) -> Shape:

@@ -1,0 +1,109 @@
+"""The process that turns foreign sources into recordings: ``python -I -m`` this module.
+
+It imports torch once and forks a confined child for every source. A request is a line of JSON on
+standard input, its answer a line on standard output. The parent believes nothing a child says:
+what comes through the pipe is passed on as text, cut off at a size.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import sys
+import tempfile
+import time
+from typing import Any
+
+from archcast.datasets._sandbox import WALLS, Limits, confine
+from archcast.datasets._syscalls import die_with_parent
+
+_CHUNK = 1 << 20
+
+
+def main() -> None:
+    """Serve requests until standard input ends."""
+    from archcast.datasets import _foreign_source
+
+    _foreign_source.prepare()
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # nothing but answers may reach the real standard output
+    for line in sys.stdin:
+        request = json.loads(line)
+        answers.write(json.dumps(_serve(request)) + "\n")
+        answers.flush()
+
+
+def _serve(request: dict[str, Any]) -> dict[str, Any]:
+    limits = Limits(**request["limits"])
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reading)
+            _child(request, limits, writing, folder)
+        os.close(writing)
+        try:
+            text, end = _read(reading, limits, started)
+        finally:
+            os.close(reading)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+            _, status = os.waitpid(child, 0)
+    if end == "" and os.WIFSIGNALED(status) and os.WTERMSIG(status) != signal.SIGKILL:
+        end = f"killed by {signal.Signals(os.WTERMSIG(status)).name}"
+    return {"text": text, "end": end, "seconds": round(time.monotonic() - started, 4)}
+
+
+def _read(pipe: int, limits: Limits, started: float) -> tuple[str, str]:
+    """What a child writes until it closes its end, and why reading stopped before, if it did."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        left = limits.seconds - (time.monotonic() - started)
+        if left <= 0 or not select.select([pipe], [], [], left)[0]:
+            return "", "out of time"
+        part = os.read(pipe, _CHUNK)
+        if not part:
+            return b"".join(parts).decode("utf-8", "replace"), ""
+        parts.append(part)
+        size += len(part)
+        if size > limits.result_megabytes << 20:
+            return "", "result too large"
+
+
+def _child(request: dict[str, Any], limits: Limits, writing: int, folder: str) -> None:
+    """Never returns: whatever happens, this process ends here."""
+    try:
+        os.setsid()
+        die_with_parent()
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(null, number)
+        pipe = os.dup2(writing, 3)
+        os.closerange(4, 1 << 16)
+        os.chdir(folder)
+        os.environ.clear()
+        from archcast.datasets import _foreign_source
+
+        held = confine(limits)
+        lacking = [wall for wall in WALLS if wall not in held]
+        if lacking and not request["unconfined"]:
+            _write(pipe, {"refused": lacking})
+        else:
+            _write(pipe, _foreign_source.convert(request["code"], request["settings"], held))
+    finally:
+        os._exit(0)
+
+
+def _write(pipe: int, answer: dict[str, Any]) -> None:
+    data = json.dumps(answer).encode()
+    while data:
+        data = data[os.write(pipe, data) :]
+
+
+if __name__ == "__main__":
+    main()

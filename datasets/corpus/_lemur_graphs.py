@@ -1,0 +1,286 @@
+"""Graphs of LEMUR's sources: recorded once in confined processes, and kept.
+
+Sources that differ only in comments and layout are recorded once. A file holds the recordings of
+one source in one list of settings, so a run that is cut short goes on where it was.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import lzma
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+from tqdm import tqdm
+
+from archcast.datasets import _foreign_source, _lemur_settings, _lemur_trials, _recordings
+from archcast.datasets._fetch import cache_folder
+from archcast.datasets._fingerprint import encoder_files, fingerprint
+from archcast.datasets._foreign import Converted, ForeignCode
+from archcast.datasets._lemur_settings import Setting
+from archcast.encoders._files import write_atomically
+from archcast.encoders._simplify import simplify
+from archcast.encoders._torch import capture, lower, record
+from archcast.encoders.errors import ArchcastError, UnreadableModelError
+from archcast.encoders.graph import ComputeGraph
+
+#: Parts of the encoders that no torch module's graph depends on.
+_NO_READERS: Final = ("_onnx", "spaces", "tabular")
+#: Settings that one process records of a source.
+_SETTINGS: Final = 8
+#: A name, and what its network is made for.
+Key = tuple[str, Setting]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One source to be recorded.
+
+    Attributes:
+        digest: of its syntax tree; sources with the same one are recorded once.
+        name: of the first source with that digest.
+        settings: setting -> parameters.
+    """
+
+    digest: str
+    name: str
+    settings: Mapping[Setting, Mapping[str, Any]]
+
+    @property
+    def file(self) -> str:
+        """Where its recordings are kept."""
+        text = json.dumps([[str(s), dict(p)] for s, p in self.settings.items()])
+        return f"{self.digest}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.json.xz"
+
+
+class LemurGraphs:
+    """Builds and keeps recordings of foreign sources; graphs are made of them in milliseconds."""
+
+    def graphs(self, keys: Sequence[Key]) -> list[ComputeGraph]:
+        """Graphs of sources in settings; what is not recorded yet is recorded now.
+
+        Args:
+            keys: names and settings.
+
+        Returns:
+            One graph for each.
+
+        Raises:
+            UnreadableModelError: a source gives no network in a setting; the message has the
+                reason.
+            SandboxError: foreign code must be run and this machine cannot confine it.
+            MissingExtraError: foreign code must be run and torch is not installed.
+        """
+        wanted = list(dict.fromkeys(keys))
+        self.record([self._jobs[key] if key in self._jobs else _single(key) for key in wanted])
+        graphs = {key: self._graph(key) for key in wanted}
+        return [graphs[key] for key in keys]
+
+    def failed(self) -> dict[Key, str]:
+        """What gives no graph of all that trials need, with the reason; records what is missing.
+
+        The answer is kept by the version of the readers' source.
+
+        Raises:
+            SandboxError: foreign code must be run and this machine cannot confine it.
+            MissingExtraError: foreign code must be run and torch is not installed.
+        """
+        kept = self.folder / f"failed-{fingerprint(encoder_files(_NO_READERS))}.json"
+        if not kept.exists():
+            self.record(self.jobs)
+            reasons = {_coded(key): reason for key in self._jobs if (reason := self._reason(key))}
+            data = json.dumps(reasons).encode()
+            write_atomically(kept, lambda file: file.write(data))
+        return {_decoded(text): reason for text, reason in json.loads(kept.read_bytes()).items()}
+
+    def usual(self, name: str) -> Setting:
+        """The setting most trials of a network have; CIFAR-10's where it has none."""
+        return self._usual.get(name, Setting((3, 32, 32), (10,)))
+
+    def record(self, jobs: Iterable[Job], *, progress: bool = False) -> None:
+        """Record what is not kept yet.
+
+        Args:
+            jobs: sources and settings.
+            progress: show a progress bar, also where nobody may look.
+
+        Raises:
+            SandboxError: this machine cannot confine foreign code.
+            MissingExtraError: torch is not installed.
+        """
+        todo = {job.file: job for job in jobs if not (self.folder / job.file).exists()}
+        if not todo:
+            return
+        sources = _lemur_trials.sources()
+        bar = tqdm(todo.values(), desc="lemur sources", disable=None if not progress else False)
+        with ForeignCode() as worker:
+            for job in bar:
+                asked = [_asked(kind, prm) for kind, prm in job.settings.items()]
+                done = worker.convert(sources[job.name], asked)
+                self._keep(job, done)
+
+    @cached_property
+    def jobs(self) -> list[Job]:
+        """What all sources with results need: first each one's commonest setting, then others."""
+        wanted = _lemur_settings.wanted(_lemur_trials.trials())
+        codes = digests()
+        merged: dict[str, tuple[str, dict[Setting, dict[str, Any]]]] = {}
+        for name, kinds in wanted.items():
+            _, known = merged.setdefault(codes[name], (name, {}))
+            for kind, prm in kinds.items():
+                known.setdefault(kind, prm)
+        first, others = [], []
+        for code, (name, kinds) in merged.items():
+            items = list(kinds.items())
+            first.append(Job(code, name, dict(items[:1])))
+            starts = range(1, len(items), _SETTINGS)
+            others += [Job(code, name, dict(items[i : i + _SETTINGS])) for i in starts]
+        return [*first, *others]
+
+    @cached_property
+    def _jobs(self) -> dict[Key, Job]:
+        wanted = _lemur_settings.wanted(_lemur_trials.trials())
+        by_digest = {(job.digest, kind): job for job in self.jobs for kind in job.settings}
+        codes = digests()
+        return {
+            (name, kind): by_digest[codes[name], kind]
+            for name, kinds in wanted.items()
+            for kind in kinds
+        }
+
+    @cached_property
+    def _usual(self) -> dict[str, Setting]:
+        return dict(reversed(self._jobs))  # the first setting of a name wins
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where recordings are kept."""
+        try:
+            release = version("torch")
+        except PackageNotFoundError:
+            release = "none"
+        modules = (capture, record, _foreign_source, _recordings)
+        code = fingerprint([Path(str(module.__file__)) for module in modules])
+        return cache_folder() / "derived" / f"lemur-torch{release}-{code}"
+
+    def entry(self, job: Job) -> dict[str, Any] | None:
+        """What is kept of a job: ``seconds``, ``held`` and ``results``; None if it is not there."""
+        path = self.folder / job.file
+        return _entry(path) if path.exists() else None
+
+    def _keep(self, job: Job, done: Converted) -> None:
+        results = [
+            {"recording": text, "on": device} if text else {"reason": result}
+            for result, text, device in zip(done.results, done.texts, done.on, strict=True)
+        ]
+        held = list(done.held)
+        entry = {"name": job.name, "seconds": done.seconds, "held": held, "results": results}
+        data = lzma.compress(json.dumps(entry).encode(), preset=1)
+        write_atomically(self.folder / job.file, lambda file: file.write(data))
+
+    def result(self, key: Key) -> dict[str, Any]:
+        """What is kept of a name in a setting: ``recording`` and ``on``, or ``reason``."""
+        job = self._jobs[key] if key in self._jobs else _single(key)
+        return _entry(self.folder / job.file)["results"][list(job.settings).index(key[1])]
+
+    def _reason(self, key: Key) -> str:
+        try:
+            self._graph(key)
+        except UnreadableModelError as error:
+            return str(error)
+        return ""
+
+    def _graph(self, key: Key) -> ComputeGraph:
+        name, kind = key
+        result = self.result(key)
+        if "recording" not in result:
+            reason = result["reason"]
+            raise UnreadableModelError(f"lemur:{name} in {kind} gives no network: {reason}")
+        return graph_of(result["recording"], name)
+
+
+def graph_of(text: str, name: str) -> ComputeGraph:
+    """The graph of a recording of foreign code.
+
+    Raises:
+        UnreadableModelError: the readers cannot make one of it.
+    """
+    try:
+        return simplify(lower.lower(_recordings.checked(text)), source="lemur", name=name)
+    except ArchcastError as error:
+        raise UnreadableModelError(f"lemur:{name} gives no network: read: {error}") from error
+    except Exception as error:  # a false recording can make the rules raise nearly anything
+        reason = f"{type(error).__name__}: {error}"
+        raise UnreadableModelError(f"lemur:{name} gives no network: read: {reason}") from error
+
+
+def digest(source: str) -> str:
+    """16 digits that sources differing only in comments and layout share."""
+    try:
+        text = ast.dump(ast.parse(source))
+    except (SyntaxError, ValueError, RecursionError):
+        text = source
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def digests() -> dict[str, str]:
+    """Name -> digest of its source; kept, because parsing 10,483 sources takes 20 seconds."""
+    sources = _lemur_trials.sources()
+    known = hashlib.sha256("".join(sources.values()).encode()).hexdigest()[:8]
+    path = cache_folder() / "derived" / f"lemur-digests-{known}.json"
+    if not path.exists():
+        data = json.dumps({name: digest(code) for name, code in sources.items()}).encode()
+        write_atomically(path, lambda file: file.write(data))
+    return json.loads(path.read_bytes())
+
+
+@lru_cache(maxsize=64)
+def _entry(path: Path) -> dict[str, Any]:
+    return json.loads(lzma.decompress(path.read_bytes()))
+
+
+def _coded(key: Key) -> str:
+    return f"{key[0]}@{key[1]}"
+
+
+def _decoded(text: str) -> Key:
+    name, _, kind = text.partition("@")
+    return name, _lemur_settings.parsed(kind)
+
+
+def _asked(kind: Setting, prm: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "input": (1, *kind.input),
+        "out_shape": kind.outputs,
+        "dtype": kind.dtype,
+        "prm": dict(prm),
+    }
+
+
+@cache
+def _single(key: Key) -> Job:
+    name, kind = key
+    return Job(digests()[name], name, {kind: {}})
+
+
+def causes(reasons: Iterable[str]) -> Counter[str]:
+    """How often each cause occurs: reasons without what is particular to one source."""
+    return Counter(_cause(reason) for reason in reasons)
+
+
+def _cause(reason: str) -> str:
+    stage, colon, rest = reason.partition(": ")
+    kind, _, text = rest.partition(": ")
+    if not colon:
+        return reason
+    if kind == "ModuleNotFoundError":
+        return f"{stage}: {kind}: {text.split(';')[0]}"
+    return f"{stage}: {kind}"
