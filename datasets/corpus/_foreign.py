@@ -186,7 +186,8 @@ def _converted(answer: dict[str, Any], count: int) -> Converted:
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         reason = end or "no answer"
         return Converted([reason] * count, [""] * count, [""] * count, (), seconds)
-    results, texts, devices = ([item[i] for item in found] for i in range(3))
+    results = [result for result, _, _ in found]
+    texts, devices = [text for _, text, _ in found], [device for _, _, device in found]
     return Converted(results, texts, devices, held, seconds)
 
 
