@@ -16,9 +16,11 @@ from collections import Counter
 from collections.abc import Sequence
 from statistics import mean, median
 
+import numpy as np
 from _report import parser, publish, table
 
-from archcast.datasets._lemur_graphs import Job, LemurGraphs, causes, graph_of
+from archcast.datasets._lemur_graphs import Job, LemurGraphs, causes, digests, graph_of
+from archcast.datasets._lemur_trials import trials
 from archcast.encoders.errors import UnreadableModelError
 
 
@@ -26,13 +28,15 @@ def main() -> None:
     options = parser(__doc__ or "")
     options.add_argument("--report", action="store_true", help="record nothing")
     options.add_argument("--first", action="store_true", help="only each source's first setting")
+    options.add_argument("--workers", type=int, default=1, help="processes side by side")
     chosen = options.parse_args()
     store = LemurGraphs()
     parts = []
     for title, jobs in stages(store.jobs, chosen):
         if not chosen.report:
-            store.record(jobs, progress=True)
+            store.record(jobs, workers=chosen.workers, progress=True)
         parts += [f"## {title}", *report(store, jobs)]
+    parts.insert(0, names(store, stages(store.jobs, chosen)[0][1]))
     publish("LEMUR: foreign code into graphs", parts, chosen.out, ("torch", "torchvision"))
 
 
@@ -42,6 +46,19 @@ def stages(jobs: list[Job], chosen: argparse.Namespace) -> list[tuple[str, list[
     others = [job for job in jobs if job.file not in taken]
     found = [("Each source in its commonest setting", first)]
     return found if chosen.first else [*found, ("The other settings", others)]
+
+
+def names(store: LemurGraphs, jobs: list[Job]) -> str:
+    """The share of all networks with results, copies under other names counted, too."""
+    results = np.unique(trials().net).tolist()
+    codes = digests()
+    good = {job.digest for job in jobs if (entry := store.entry(job)) and "recording" in
+            entry["results"][0]}  # fmt: skip
+    count = sum(codes[name] in good for name in results)
+    return (
+        f"Of {len(results):,} networks with results, {count:,} ({count / len(results):.1%}) were "
+        f"recorded in their commonest setting; their code has {len(jobs):,} different syntax trees."
+    )
 
 
 def report(store: LemurGraphs, jobs: list[Job]) -> list[str]:

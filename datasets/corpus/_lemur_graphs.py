@@ -12,10 +12,12 @@ import json
 import lzma
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 from tqdm import tqdm
@@ -33,6 +35,8 @@ from archcast.encoders.graph import ComputeGraph
 
 #: Parts of the encoders that no torch module's graph depends on.
 _NO_READERS: Final = ("_onnx", "spaces", "tabular")
+#: Processes that record the whole of it.
+_WORKERS: Final = 2
 #: Settings that one process records of a source.
 _SETTINGS: Final = 8
 #: A name, and what its network is made for.
@@ -58,6 +62,24 @@ class Job:
         """Where its recordings are kept."""
         text = json.dumps([[str(s), dict(p)] for s, p in self.settings.items()])
         return f"{self.digest}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.json.xz"
+
+
+class _Shared:
+    """Jobs that several threads take from."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self._jobs = iter(jobs)
+        self._lock = Lock()
+        self._stopped = False
+
+    def take(self) -> Job | None:
+        """The next one; None if there are no more."""
+        with self._lock:
+            return None if self._stopped else next(self._jobs, None)
+
+    def stop(self) -> None:
+        """Give no more."""
+        self._stopped = True
 
 
 class LemurGraphs:
@@ -94,7 +116,7 @@ class LemurGraphs:
         """
         kept = self.folder / f"failed-{fingerprint(encoder_files(_NO_READERS))}.json"
         if not kept.exists():
-            self.record(self.jobs)
+            self.record(self.jobs, workers=_WORKERS)
             reasons = {_coded(key): reason for key in self._jobs if (reason := self._reason(key))}
             data = json.dumps(reasons).encode()
             write_atomically(kept, lambda file: file.write(data))
@@ -104,11 +126,12 @@ class LemurGraphs:
         """The setting most trials of a network have; CIFAR-10's where it has none."""
         return self._usual.get(name, Setting((3, 32, 32), (10,)))
 
-    def record(self, jobs: Iterable[Job], *, progress: bool = False) -> None:
+    def record(self, jobs: Iterable[Job], *, workers: int = 1, progress: bool = False) -> None:
         """Record what is not kept yet.
 
         Args:
             jobs: sources and settings.
+            workers: processes that do so side by side.
             progress: show a progress bar, also where nobody may look.
 
         Raises:
@@ -118,13 +141,27 @@ class LemurGraphs:
         todo = {job.file: job for job in jobs if not (self.folder / job.file).exists()}
         if not todo:
             return
+        shown = None if not progress else False
+        with tqdm(todo.values(), desc="lemur sources", disable=shown) as bar:
+            shared = _Shared(bar)
+            with ThreadPoolExecutor(workers) as threads:
+                # A thread waits for its own process; all take from one line.
+                try:
+                    for done in [threads.submit(self._record, shared) for _ in range(workers)]:
+                        done.result()
+                finally:
+                    shared.stop()  # Ctrl-C reaches this thread alone
+
+    def _record(self, jobs: _Shared) -> None:
         sources = _lemur_trials.sources()
-        bar = tqdm(todo.values(), desc="lemur sources", disable=None if not progress else False)
         with ForeignCode() as worker:
-            for job in bar:
+            while (job := jobs.take()) is not None:
                 asked = [_asked(kind, prm) for kind, prm in job.settings.items()]
-                done = worker.convert(sources[job.name], asked)
-                self._keep(job, done)
+                try:
+                    self._keep(job, worker.convert(sources[job.name], asked))
+                except BaseException:
+                    jobs.stop()
+                    raise
 
     @cached_property
     def jobs(self) -> list[Job]:

@@ -12,7 +12,7 @@ import json
 import lzma
 import os
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -26,7 +26,7 @@ from archcast.datasets._fetch import cache_folder, fetch
 from archcast.encoders._files import write_atomically
 
 #: Changes whenever the kept arrays would.
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 #: What tells one trial from another in the source.
 _RECIPE: Final = ("batch", "lr", "momentum", "dropout", "transform", "extra")
 
@@ -63,7 +63,7 @@ class Trials:
     momentum: NDArray[np.float64]
     dropout: NDArray[np.float64]
     transform: NDArray[np.str_]
-    extra: NDArray[np.str_]
+    extra: NDArray[np.object_]
     first: NDArray[np.int64]
     epoch: NDArray[np.int64]
     value: NDArray[np.float64]
@@ -115,7 +115,21 @@ def trials() -> Trials:
         columns = _grouped(source)
         write_atomically(kept, lambda file: np.savez_compressed(file, **columns))
     with np.load(kept, allow_pickle=False) as archive:
-        return Trials(**{f.name: archive[f.name] for f in fields(Trials)})
+        return Trials(**{f.name: _column(archive, f.name) for f in fields(Trials)})
+
+
+def _column(archive: Any, name: str) -> NDArray[Any]:
+    if name in archive:
+        return archive[name]
+    # Objects: texts of up to hundreds of characters, most of them empty, are shared.
+    words = archive[f"{name}.words"]
+    return words.astype(object if name == "extra" else words.dtype)[archive[f"{name}.codes"]]
+
+
+def _texts(name: str, texts: Iterable[str]) -> dict[str, NDArray[Any]]:
+    """A column of few different texts, as what :func:`_column` puts together again."""
+    words, codes = np.unique(np.array(list(texts)), return_inverse=True)
+    return {f"{name}.words": words, f"{name}.codes": codes.astype(np.int32)}
 
 
 def _table(name: str, make: Callable[[], Path]) -> Path:
@@ -139,13 +153,13 @@ def _grouped(path: Path) -> dict[str, Any]:
     curves = [sorted(found[k].items()) for k in keys]
     text = dict(zip(key, zip(*keys, strict=True), strict=True))
     points = [point for curve in curves for point in curve]
+    columns = {name: text[name] for name in (*key[:4], "transform", "extra")}
+    columns["uid"] = text["uid8"]
+    coded = [_texts(name, column) for name, column in columns.items()]
     return {
-        **{name: np.array(text[name]) for name in key[:4]},
-        "uid": np.array(text["uid8"]),
+        **{name: array for arrays in coded for name, array in arrays.items()},
         "batch_size": np.array([int(b) for b in text["batch"]]),
         **{name: _numbers(text[name]) for name in ("lr", "momentum", "dropout")},
-        "transform": np.array(text["transform"]),
-        "extra": np.array(text["extra"]),
         "first": np.cumsum([0, *map(len, curves)]),
         "epoch": np.array([e for e, _ in points]),
         "value": np.array([float(np.mean(v)) for _, v in points]),

@@ -9,7 +9,7 @@ import pytest
 
 from archcast import datasets
 from archcast.datasets import _lemur_settings, _lemur_trials, _sandbox
-from archcast.datasets._lemur_graphs import LemurGraphs, causes, digest
+from archcast.datasets._lemur_graphs import Job, LemurGraphs, causes, digest
 from archcast.datasets._lemur_settings import Setting
 from archcast.datasets._lemur_space import LEMUR
 from archcast.datasets.benchmarks import lemur as module
@@ -224,6 +224,25 @@ def test_the_recorder_in_the_sandbox_gives_the_graph_of_the_same_module_outside(
     own = read(module, example=torch.zeros(1, 3, 224, 224, device="meta"))
     assert foreign.hash == own.hash
     assert foreign.params == own.params
+
+
+@needs_walls
+def test_workers_share_the_work_and_an_interruption_stops_all(lemur, monkeypatch, tmp_path):
+    pytest.importorskip("torch")
+    monkeypatch.setenv("ARCHCAST_CACHE", str(tmp_path))
+    builder = LemurGraphs()
+    jobs = [Job(str(i), "AlexNet", {Setting((3, 64, 64), (i,)): {}}) for i in range(2, 6)]
+    builder.record(jobs[:3], workers=2)
+    assert all(builder.entry(job)["name"] == "AlexNet" for job in jobs[:3])
+    assert builder.entry(jobs[3]) is None
+
+    def broken(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(builder, "_keep", broken)
+    with pytest.raises(KeyboardInterrupt):
+        builder.record(jobs, workers=1)
+    assert builder.entry(jobs[3]) is None
 
 
 def test_identical_code_under_other_names_is_recorded_once():
