@@ -182,7 +182,7 @@ def _merge_equal(trace: Tracer, live: list[int]) -> bool:
     for index in live:
         node = nodes[index]
         if any(i in stand for i in node.inputs):
-            whole = {i for i in node.inputs if node.op == "add" and nodes[i].op != "affine"}
+            whole = set(node.inputs) if node.op == "add" else set()
             node.inputs = _operands(node.inputs, stand, whole)
         if node.op in _JOINING and len(node.inputs) == 1:
             stand[index] = node.inputs[0]

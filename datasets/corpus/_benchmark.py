@@ -230,7 +230,8 @@ class Benchmark:
             task: one of :attr:`tasks`.
 
         Returns:
-            The value, or (len(spec),) values; NaN where it was not measured.
+            The value, or (len(spec),) values; NaN where it was not measured. Of several rows
+            with the same text (one architecture under several recipes) the last one answers.
 
         Raises:
             InvalidSpecError: a text is not well formed, or not in the table.

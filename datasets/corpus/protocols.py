@@ -28,12 +28,21 @@ LABELS: Final[dict[str, tuple[int, ...]]] = {
     "nasbench201/cifar100": (100,),
     "nasbench101/all": (100, 172, 424, 4236),
 }
-#: Devices of NAS-Bench-201 whose latencies HELP learns from, and those it adapts to.
-HELP_KNOWN: Final = (
-    "1080ti_1", "1080ti_32", "1080ti_256", "silver_4114", "silver_4210r", "samsung_a50",
-    "pixel3", "essential_ph_1", "samsung_s7",
+#: Latency tasks of NAS-Bench-201 that HELP learns from, and those it adapts to with 10 labels.
+HELP_KNOWN: Final = tuple(
+    f"{device}/latency_ms"
+    for device in (
+        "1080ti-batch1", "1080ti-batch32", "1080ti-batch256", "silver-4114", "silver-4210r",
+        "samsung-a50", "pixel3-cifar10", "essential-ph", "samsung-s7",
+    )
 )  # fmt: skip
-HELP_UNSEEN: Final = ("titan_rtx_256", "gold_6226", "fpga", "pixel2", "raspi4", "eyeriss")
+HELP_UNSEEN: Final = tuple(
+    f"{device}/latency_ms"
+    for device in (
+        "titan-rtx-batch256", "gold-6226", "fpga-cifar10", "pixel2", "raspi4-cifar10",
+        "eyeriss-cifar10",
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -198,11 +198,12 @@ def test_unknown_file_has_close_names():
 
 def test_real_registry_is_well_formed():
     for name, item in registry().items():
-        owner, repository, commit, *rest = item.path.split("/")
-        assert owner
-        assert repository
-        assert len(commit) == 40
+        owner, *rest = item.path.split("/")
+        if owner != "derived":  # a table converted from what is not on the upstream
+            repository, commit, *rest = rest
+            assert repository
+            assert len(commit) == 40
         assert rest
         assert len(item.sha256) == 64
         assert item.bytes > 0
-        assert name.count("/") == 1
+        assert name.count("/") >= 1

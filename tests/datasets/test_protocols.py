@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from archcast import datasets
 from archcast.datasets import protocols
 from archcast.encoders.errors import UnknownDatasetError
 from archcast.encoders.spaces.nasbench201 import NASBench201
@@ -45,6 +46,13 @@ def test_sizes(mirror):
     split = protocols.protocol("nasbench201/cifar100").splits(100, [7])[0]
     assert (len(split.train), len(split.test)) == (100, 1000)
     assert not set(split.train.tolist()) & set(split.test.tolist())
+
+
+def test_devices_are_tasks():
+    tasks = set(datasets.info("nasbench201").tasks)
+    assert len(protocols.HELP_KNOWN) == 9
+    assert set(protocols.HELP_KNOWN) | set(protocols.HELP_UNSEEN) <= tasks
+    assert not set(protocols.HELP_KNOWN) & set(protocols.HELP_UNSEEN)
 
 
 def test_unknown_protocol_has_close_names():

@@ -21,6 +21,9 @@ _TABLE: Final = {
     "imagenet1k/top1": ("metrics", "val_top1", 1.0),
     "imagenet1k/top5": ("metrics", "val_top5", 1.0),
     "imagenet1k/train_seconds": ("metrics", "train_time", 1.0),
+}
+#: What the table says of the networks themselves, at 224 pixels.
+_SIZES: Final = {
     "imagenet1k/macs": ("model_info", "macs", 1e6),
     "imagenet1k/params": ("model_info", "params", 1e6),
 }
@@ -60,9 +63,7 @@ def load() -> Benchmark:
     specs = [_spec(row["architecture"]) for row in _rows()]
     labels: dict[str, Reader] = {task: partial(_column, *where) for task, where in _TABLE.items()}
     labels |= {task: partial(_device, *where, "mean") for task, where in _DEVICES.items()}
-    trained = [task for task in labels if task.startswith("imagenet1k/t")]
-    recipes: dict[str, dict[str, Any]] = dict.fromkeys(trained, _RECIPE)
-    recipes |= {f"imagenet1k/{count}": {"image_size": 224} for count in ("macs", "params")}
+    recipes: dict[str, dict[str, Any]] = dict.fromkeys(_TABLE, _RECIPE)
     recipes |= {task: {"device": task.partition("/")[0]} for task in _DEVICES}
     return Benchmark(
         "accel_nasbench",
@@ -72,6 +73,7 @@ def load() -> Benchmark:
         space=space.name,
         key=space.parse,
         recipes=recipes,
+        proxies={name: partial(_column, *where) for name, where in _SIZES.items()},
         # The FPGAs were timed once.
         stds={
             task: partial(_device, *where, "std")

@@ -46,19 +46,15 @@ def load() -> Benchmark:
     return Benchmark(
         "ofa_mobilenetv3",
         specs,
-        {
-            _TASK: lambda: np.nanmean(_repeats(), axis=1),
+        {_TASK: lambda: np.nanmean(_repeats(), axis=1)},
+        lambda rows: space.graphs([specs[row] for row in rows]),
+        key=space.parse,
+        recipes={_TASK: _RECIPE},
+        seeds={_TASK: _repeats},
+        proxies={
             "imagenet1k/macs": partial(_count, "macs"),
             "imagenet1k/params": partial(_count, "params"),
         },
-        lambda rows: space.graphs([specs[row] for row in rows]),
-        key=space.parse,
-        recipes={
-            _TASK: _RECIPE,
-            "imagenet1k/macs": {"image_size": 224},
-            "imagenet1k/params": {"image_size": 224},
-        },
-        seeds={_TASK: _repeats},
     )
 
 

@@ -119,7 +119,7 @@ def _build_one(item: str | Benchmark, place: Path, workers: int, progress: bool)
     spent = _spent(work)
     benchmark = _opened(item)
     rows = benchmark.with_graph.tolist()
-    parts = [rows[i : i + _PART] for i in range(0, len(rows), _PART)]
+    parts = [rows[i : i + _PART] for i in range(0, max(len(rows), 1), _PART)]
     missing = [i for i in range(len(parts)) if not _part(work, i, "architectures").exists()]
     with tqdm(
         total=len(rows), initial=len(rows) - sum(len(parts[i]) for i in missing),
@@ -225,7 +225,7 @@ def _join_parts(work: Path, parts: int, name: str) -> None:
     for index in range(parts):
         table = pa.parquet.read_table(_part(work, index, name))
         hashes = table["hash"].to_pylist()
-        tables.append(table.filter(pa.array([digest not in seen for digest in hashes])))
+        tables.append(table.filter(pa.array([digest not in seen for digest in hashes], pa.bool_())))
         seen.update(hashes)
     write_table(work / f"{name}.parquet", pa.concat_tables(tables))
 

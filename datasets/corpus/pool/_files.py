@@ -12,9 +12,9 @@ from typing import Any, Final
 from archcast.datasets import _cards, _registry
 from archcast.datasets._benchmark import Benchmark
 from archcast.datasets._fetch import cache_folder
-from archcast.datasets._fingerprint import encoder_files, fingerprint
 from archcast.encoders import spaces
 from archcast.encoders._files import write_atomically
+from archcast.encoders._fingerprint import encoder_files, fingerprint
 from archcast.encoders.errors import MissingExtraError, UnreadableModelError
 
 #: The tables of a benchmark.

@@ -83,12 +83,12 @@ def test_devices(bench, task, missing, lowest, highest):
 
 
 def test_parameters_equal_the_tables(bench, graphs):
-    assert [g.params for g in graphs] == bench.labels("imagenet1k/params").tolist()
+    assert [g.params for g in graphs] == bench.proxy_scores("imagenet1k/params").tolist()
 
 
 def test_macs_equal_the_tables_but_for_norms_and_pools(bench, graphs):
     """The profiler counts them: 4 an element normalised, 1 an element pooled or left by that."""
-    table = bench.labels("imagenet1k/macs")
+    table = bench.proxy_scores("imagenet1k/macs")
     for row, graph in enumerate(graphs):
         numbers = graph.extent.prod(1).astype(np.int64) * graph.channels_out
         squeezed = np.zeros(len(graph), np.int64)
