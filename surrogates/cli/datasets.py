@@ -20,7 +20,7 @@ app = typer.Typer(help="Benchmarks of measured architectures.", no_args_is_help=
 _COLUMNS = (
     Column("benchmark", "name"),
     Column("rows", "rows", lambda row: f"{row['rows']:,}", right=True),
-    Column("tasks", "tasks", lambda row: ", ".join(row["tasks"])),
+    Column("tasks", "tasks", lambda row: _first(list(row["tasks"]), 1)),
     Column("what", "title"),
 )
 
@@ -152,6 +152,11 @@ def export_(
     """Write a benchmark's specifications and labels as one file."""
     datasets.export(datasets.load(name), out, tasks or None)
     sys.stderr.write(f"archcast: wrote {out}\n")
+
+
+def _first(names: list[str], count: int) -> str:
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return ", ".join(names[:count]) + more
 
 
 def _manifest(manifest: datasets.Manifest) -> dict[str, object]:
