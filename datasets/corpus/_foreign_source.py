@@ -9,12 +9,19 @@ from __future__ import annotations
 
 import gc
 import importlib
+import json
+import random
+import re
 import sys
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
 
 #: Numbers of weights up to this many elements are recorded, so they must be the same each time.
 _SMALL = 64
+#: What a source draws numbers with that may decide on its architecture.
+_DICE: Final = re.compile(r"\brandom\.\w+\(|from random import|\brand(?:int|perm)\b")
 #: Parameters a source may ask for that its measurements do not tell.
 _DEFAULTS = {"lr": 0.01, "momentum": 0.9, "dropout": 0.2, "batch": 1, "epoch_max": 1}
 
@@ -69,7 +76,8 @@ def convert(code: str, settings: list[dict[str, Any]], held: list[str]) -> dict[
     except BaseException as error:  # foreign code may raise anything
         reason = _reason("import", error)
         return {"held": held, "results": [{"reason": reason} for _ in settings]}
-    return {"held": held, "results": [_tried(source, setting) for setting in settings]}
+    dice = _DICE.search(code) is not None
+    return {"held": held, "results": [_tried(source, setting, dice) for setting in settings]}
 
 
 def _run(code: str) -> ModuleType:
@@ -79,18 +87,28 @@ def _run(code: str) -> ModuleType:
     return module
 
 
-def _tried(source: ModuleType, setting: dict[str, Any]) -> dict[str, Any]:
+def _tried(source: ModuleType, setting: dict[str, Any], dice: bool) -> dict[str, Any]:
     reason = ""
     for device in ("meta", "cpu"):
         try:
-            return {"recording": _recorded(source, setting, device), "on": device}
+            recording = _recorded(source, setting, device)
+            if dice and not _alike(recording, _recorded(source, setting, device, seed=1)):
+                # What was trained is not known, so any one graph would be false.
+                return {"reason": "run: draws its architecture at random"}
+            return {"recording": recording, "on": device}
         except BaseException as error:
             # The reason on real tensors is kept: on the meta device it may be torch's fault.
             reason = _reason("run", error)
     return {"reason": reason}
 
 
-def _recorded(source: ModuleType, setting: dict[str, Any], device: str) -> str:
+def _alike(first: str, second: str) -> bool:
+    """Whether two recordings are of one architecture, whatever its weights."""
+    one, other = json.loads(first), json.loads(second)
+    return all(one[part] == other[part] for part in ("weights", "steps"))
+
+
+def _recorded(source: ModuleType, setting: dict[str, Any], device: str, seed: int = 0) -> str:
     import torch
 
     from archcast.encoders._torch import record
@@ -98,7 +116,9 @@ def _recorded(source: ModuleType, setting: dict[str, Any], device: str) -> str:
     asked = getattr(source, "supported_hyperparameters", dict)()
     prm = dict.fromkeys(asked, 0.5) | _DEFAULTS | setting["prm"]
     shape = tuple(setting["input"])
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  (what foreign code draws from)
     with torch.device(device), torch.no_grad(), _shortcuts(torch, device):
         net = source.Net(shape, tuple(setting["out_shape"]), prm, torch.device(device))
         if not isinstance(net, torch.nn.Module):

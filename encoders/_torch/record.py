@@ -17,6 +17,15 @@ from archcast.encoders._torch.capture import Recording, Ref, Shape, Step
 
 #: Numbers of constants up to this many elements are kept: rules depend on scalars and short lists.
 _KEPT = 64
+#: On the meta device only shapes are worked out. These operators' results are like their operand,
+#: which torch takes a millisecond of Python each to find.
+_LIKE = frozenset(
+    f"aten.{name}.default"
+    for name in ("batch_norm", "gelu", "hardswish", "layer_norm", "relu", "sigmoid", "silu")
+)
+_INPLACE = frozenset(
+    f"aten.{name}_.default" for name in ("hardswish", "hardtanh", "relu", "sigmoid", "silu")
+)
 
 
 def record(module: Any, args: tuple[Any, ...]) -> Recording:
@@ -160,7 +169,13 @@ def _watcher() -> Any:
                 return func(*args, **kwargs)
             # Named before the call: an operator in place gives its operand a new name.
             named = self.notes.plain(args), {k: self.notes.plain(v) for k, v in kwargs.items()}
-            result = func(*args, **kwargs)
+            meta = bool(args) and isinstance(args[0], torch.Tensor) and args[0].is_meta
+            if meta and target in _INPLACE:
+                result = args[0]
+            elif meta and target in _LIKE:
+                result = torch.empty_like(args[0])
+            else:
+                result = func(*args, **kwargs)
             self.notes.step(target, *named, result)
             return result
 

@@ -129,6 +129,17 @@ def test_lies_stay_with_the_liar(worker, honest):
 
 
 @needs_walls
+def test_an_architecture_drawn_at_random_is_no_architecture(worker):
+    width = "nn.Linear(3 * in_shape[2] * in_shape[3], out_shape[0])"
+    wider = f"nn.Sequential({width}, nn.Linear(10, random.randint(1, 99)))"
+    drawn = source("pass").replace(width, wider)
+    done = worker.convert("import random\n" + drawn, [SETTING])
+    assert done.results == ["run: draws its architecture at random"]
+    weights = source("random.random()")  # numbers alone may be random
+    assert worker.convert("import random\n" + weights, [SETTING]).texts[0]
+
+
+@needs_walls
 def test_a_dead_worker_is_replaced(worker, honest):
     assert worker._worker is not None
     worker._worker.kill()
