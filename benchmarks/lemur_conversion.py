@@ -19,8 +19,8 @@ from statistics import mean, median
 import numpy as np
 from _report import parser, publish, table
 
-from archcast.datasets._lemur_graphs import Job, LemurGraphs, causes, digests, graph_of
-from archcast.datasets._lemur_trials import trials
+from archcast.datasets.benchmarks._lemur_graphs import Job, LemurGraphs, causes, digests, graph_of
+from archcast.datasets.benchmarks._lemur_trials import trials
 from archcast.encoders.errors import UnreadableModelError
 
 

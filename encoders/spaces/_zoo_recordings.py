@@ -13,6 +13,7 @@ from archcast.encoders._cache import cache_folder
 from archcast.encoders._files import write_atomically
 from archcast.encoders._fingerprint import fingerprint
 from archcast.encoders._torch import capture
+from archcast.encoders._torch import record as watcher
 from archcast.encoders.spaces import _zoo_models
 
 _MAKERS: Final[dict[str, Callable[[str, int, int | None], Any]]] = {
@@ -26,8 +27,7 @@ def recorded(
 ) -> capture.Recording:
     """The recording of an architecture, made if it is not kept yet.
 
-    What takes a second or two is ``torch.export``; recordings serve until the zoo's version or the
-    recorder itself changes.
+    Recordings serve until the zoo's version or the recorder itself changes.
 
     Args:
         library: ``timm`` or ``torchvision``.
@@ -58,7 +58,8 @@ def record(library: str, name: str, size: int, num_classes: int | None = None) -
     with torch.device("meta"):
         model = _MAKERS[library](name, size, num_classes)
         example = torch.zeros(1, 3, size, size)
-    return capture.capture(model, (example,))
+    make = watcher.record if watcher.available() else capture.capture
+    return make(model, (example,))
 
 
 @cache
@@ -67,4 +68,4 @@ def _version(library: str) -> str:
         release = version(library)
     except PackageNotFoundError:
         release = "none"
-    return f"{release}-{fingerprint([Path(capture.__file__)])}"
+    return f"{release}-{fingerprint([Path(m.__file__) for m in (capture, watcher)])}"

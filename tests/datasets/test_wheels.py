@@ -13,7 +13,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from archcast.datasets import _lemur_wheel, _wheels
+from archcast.datasets import _wheels
+from archcast.datasets.benchmarks import _lemur_wheel
 from archcast.encoders.errors import (
     DownloadError,
     IntegrityError,

@@ -51,7 +51,7 @@ def test_tricky_module_on_real_tensors():
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "squeezenet1_1", "vit_b_16"])
 def test_torchvision_networks_on_the_meta_device(name):
-    from archcast.datasets._libraries import torchvision_model
+    from archcast.encoders.spaces._zoo_models import torchvision_model
 
     with torch.device("meta"):
         module, image = torchvision_model(name, 224), torch.zeros(1, 3, 224, 224)

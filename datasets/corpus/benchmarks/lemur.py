@@ -4,7 +4,7 @@ A row is a training run: a network, a data set and a recipe. Two kinds of users 
 at the last epoch, recipes and curves are there to learn from runs; :func:`best_rows` gives each
 network's best run, for those who rank networks.
 
-The code is foreign: it is run in confined processes only, once (:mod:`archcast.datasets._foreign`).
+The code is foreign: it is run in confined processes only, once (:mod:`archcast.datasets.foreign`).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from archcast.datasets import _lemur_settings, _lemur_trials
 from archcast.datasets._benchmark import Benchmark, FloatArray
-from archcast.datasets._lemur_graphs import LemurGraphs
-from archcast.datasets._lemur_space import LEMUR
+from archcast.datasets.benchmarks import _lemur_settings, _lemur_trials
+from archcast.datasets.benchmarks._lemur_graphs import LemurGraphs
+from archcast.datasets.benchmarks._lemur_space import LEMUR
 from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.spaces import SPACES, register
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from archcast.datasets._benchmark import Benchmark, FloatArray, Reader
 from archcast.datasets._fetch import fetch
-from archcast.datasets._nasbench_graph_wheel import graph_table
+from archcast.datasets.benchmarks._nasbench_graph_wheel import graph_table
 from archcast.encoders.spaces.nasbench_graph import DATA, LINKS, OPERATORS, NASBenchGraph
 
 #: Name of a data set in the file -> its name here.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from archcast.datasets._benchmark import Benchmark, FloatArray
 from archcast.datasets._csv_tables import numbers, read_columns
 from archcast.datasets._fetch import fetch
-from archcast.datasets._scan_bench_wheel import llm_table
+from archcast.datasets.benchmarks._scan_bench_wheel import llm_table
 from archcast.encoders.spaces.scan_llm import ScanLLM
 
 _SPEC: Final = ("d_model", "n_layers", "n_heads")

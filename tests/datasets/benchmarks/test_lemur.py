@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from archcast import datasets
-from archcast.datasets import _lemur_settings, _lemur_trials, _sandbox
-from archcast.datasets._lemur_graphs import Job, LemurGraphs, causes, digest
-from archcast.datasets._lemur_settings import Setting
-from archcast.datasets._lemur_space import LEMUR
+from archcast.datasets.benchmarks import _lemur_settings, _lemur_trials
 from archcast.datasets.benchmarks import lemur as module
+from archcast.datasets.benchmarks._lemur_graphs import Job, LemurGraphs, causes, digest
+from archcast.datasets.benchmarks._lemur_settings import Setting
+from archcast.datasets.benchmarks._lemur_space import LEMUR
+from archcast.datasets.foreign import _sandbox
 from archcast.encoders.errors import InvalidSpecError, SandboxError, UnreadableModelError
 from archcast.encoders.spaces import get_space, recognise
 
@@ -214,8 +215,8 @@ def test_about_twenty_sources_become_graphs(lemur):
 @needs_walls
 def test_the_recorder_in_the_sandbox_gives_the_graph_of_the_same_module_outside(lemur):
     torch = pytest.importorskip("torch")
-    from archcast.datasets._libraries import torchvision_model
     from archcast.encoders import read
+    from archcast.encoders.spaces._zoo_models import torchvision_model
 
     (foreign,) = LemurGraphs().graphs([("AlexNet", Setting((3, 224, 224), (10,)))])
     with torch.device("meta"):

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final
 
-from archcast.datasets._recordings import checked
-from archcast.datasets._sandbox import Limits, missing
+from archcast.datasets.foreign._recordings import checked
+from archcast.datasets.foreign._sandbox import Limits, missing
 from archcast.encoders._torch.capture import Recording
 from archcast.encoders.errors import MissingExtraError, SandboxError, UnreadableModelError
 
@@ -164,7 +164,7 @@ def _started() -> subprocess.Popen[bytes]:
         raise MissingExtraError("foreign code needs torch: pip install 'archcast[torch]'")
     # Isolated, with none of the user's environment; it inherits no descriptors either.
     return subprocess.Popen(
-        [sys.executable, "-I", "-B", "-m", "archcast.datasets._foreign_worker"],
+        [sys.executable, "-I", "-B", "-m", "archcast.datasets.foreign._worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

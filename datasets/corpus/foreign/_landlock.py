@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from archcast.datasets._syscalls import LIBC, check
+from archcast.datasets.foreign._syscalls import LIBC, check
 
 _CREATE, _ADD_RULE, _RESTRICT = 444, 445, 446
 _VERSION_FLAG, _BENEATH = 1, 1

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from archcast.datasets._lemur_trials import Trials
+from archcast.datasets.benchmarks._lemur_trials import Trials
 from archcast.encoders.errors import InvalidSpecError
 
 #: Task and data set -> (shape of one input where no transform resizes it, outputs).

@@ -30,10 +30,10 @@ def prepare() -> None:
     """Import, before the first fork, whatever sources and the recorder need."""
     import torch
 
-    from archcast.datasets import _libraries
     from archcast.encoders._torch import record
+    from archcast.encoders.spaces import _zoo_models
 
-    _libraries.import_torchvision()
+    _zoo_models.import_torchvision()
     for name in ("torch.utils.checkpoint", "torchvision.models", "torchvision.ops"):
         importlib.import_module(name)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from archcast import datasets
-from archcast.datasets import _scan_bench_wheel as own
+from archcast.datasets.benchmarks import _scan_bench_wheel as own
 from archcast.datasets.benchmarks import scan_bench
 from archcast.encoders.errors import UnreadableModelError
 

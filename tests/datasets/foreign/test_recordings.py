@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from archcast.datasets._recordings import checked
+from archcast.datasets.foreign._recordings import checked
 from archcast.encoders._torch.capture import Recording, Ref, Shape, Step
 from archcast.encoders.errors import UnreadableModelError
 

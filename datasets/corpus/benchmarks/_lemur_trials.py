@@ -21,8 +21,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from archcast.datasets import _lemur_wheel
 from archcast.datasets._fetch import cache_folder, fetch
+from archcast.datasets.benchmarks import _lemur_wheel
 from archcast.encoders._files import write_atomically
 
 #: Changes whenever the kept arrays would.

@@ -9,9 +9,9 @@ from typing import Any, Final, NoReturn
 
 import numpy as np
 
-from archcast.datasets import _lemur_trials
-from archcast.datasets._lemur_graphs import LemurGraphs
-from archcast.datasets._lemur_settings import Setting, parsed
+from archcast.datasets.benchmarks import _lemur_trials
+from archcast.datasets.benchmarks._lemur_graphs import LemurGraphs
+from archcast.datasets.benchmarks._lemur_settings import Setting, parsed
 from archcast.encoders.errors import InvalidSpecError, SandboxError
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.spaces import Space

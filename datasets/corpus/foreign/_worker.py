@@ -17,17 +17,17 @@ import tempfile
 import time
 from typing import Any
 
-from archcast.datasets._sandbox import WALLS, Limits, confine
-from archcast.datasets._syscalls import die_with_parent
+from archcast.datasets.foreign._sandbox import WALLS, Limits, confine
+from archcast.datasets.foreign._syscalls import die_with_parent
 
 _CHUNK = 1 << 20
 
 
 def main() -> None:
     """Serve requests until standard input ends."""
-    from archcast.datasets import _foreign_source
+    from archcast.datasets.foreign import _source
 
-    _foreign_source.prepare()
+    _source.prepare()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # nothing but answers may reach the real standard output
     for line in sys.stdin:
@@ -87,14 +87,14 @@ def _child(request: dict[str, Any], limits: Limits, writing: int, folder: str) -
         os.closerange(4, 1 << 16)
         os.chdir(folder)
         os.environ.clear()
-        from archcast.datasets import _foreign_source
+        from archcast.datasets.foreign import _source
 
         held = confine(limits)
         lacking = [wall for wall in WALLS if wall not in held]
         if lacking and not request["unconfined"]:
             _write(pipe, {"refused": lacking})
         else:
-            _write(pipe, _foreign_source.convert(request["code"], request["settings"], held))
+            _write(pipe, _source.convert(request["code"], request["settings"], held))
     finally:
         os._exit(0)
 

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from archcast.datasets import _landlock, _seccomp
+from archcast.datasets.foreign import _landlock, _seccomp
 
 #: What must hold before foreign code is run.
 WALLS: Final = ("no_new_privs", "rlimits", "landlock", "seccomp")

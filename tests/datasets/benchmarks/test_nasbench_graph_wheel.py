@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from archcast import datasets
-from archcast.datasets import _nasbench_graph_wheel as own
+from archcast.datasets.benchmarks import _nasbench_graph_wheel as own
 from archcast.datasets.benchmarks import nasbench_graph
 from archcast.encoders.errors import UnreadableModelError
 

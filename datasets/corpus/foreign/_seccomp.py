@@ -12,7 +12,7 @@ import platform
 import struct
 from typing import Final
 
-from archcast.datasets._syscalls import LIBC, check
+from archcast.datasets.foreign._syscalls import LIBC, check
 
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _PR_SET_SECCOMP: Final = 22

@@ -12,22 +12,24 @@ import json
 import lzma
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from multiprocessing import get_context
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
 from tqdm import tqdm
 
-from archcast.datasets import _foreign_source, _lemur_settings, _lemur_trials, _recordings
 from archcast.datasets._fetch import cache_folder
-from archcast.datasets._fingerprint import encoder_files, fingerprint
-from archcast.datasets._foreign import Converted, ForeignCode
-from archcast.datasets._lemur_settings import Setting
+from archcast.datasets.benchmarks import _lemur_settings, _lemur_trials
+from archcast.datasets.benchmarks._lemur_settings import Setting
+from archcast.datasets.foreign import _recordings, _source
+from archcast.datasets.foreign._process import Converted, ForeignCode
 from archcast.encoders._files import write_atomically
+from archcast.encoders._fingerprint import encoder_files, fingerprint
 from archcast.encoders._simplify import simplify
 from archcast.encoders._torch import capture, lower, record
 from archcast.encoders.errors import ArchcastError, UnreadableModelError
@@ -117,7 +119,12 @@ class LemurGraphs:
         kept = self.folder / f"failed-{fingerprint(encoder_files(_NO_READERS))}.json"
         if not kept.exists():
             self.record(self.jobs, workers=_WORKERS)
-            reasons = {_coded(key): reason for key in self._jobs if (reason := self._reason(key))}
+            found = self._reasons()
+            reasons = {
+                _coded(key): found[job.file, key[1]]
+                for key, job in self._jobs.items()
+                if (job.file, key[1]) in found
+            }
             data = json.dumps(reasons).encode()
             write_atomically(kept, lambda file: file.write(data))
         return {_decoded(text): reason for text, reason in json.loads(kept.read_bytes()).items()}
@@ -203,7 +210,7 @@ class LemurGraphs:
             release = version("torch")
         except PackageNotFoundError:
             release = "none"
-        modules = (capture, record, _foreign_source, _recordings)
+        modules = (capture, record, _source, _recordings)
         code = fingerprint([Path(str(module.__file__)) for module in modules])
         return cache_folder() / "derived" / f"lemur-torch{release}-{code}"
 
@@ -227,12 +234,18 @@ class LemurGraphs:
         job = self._jobs[key] if key in self._jobs else _single(key)
         return _entry(self.folder / job.file)["results"][list(job.settings).index(key[1])]
 
-    def _reason(self, key: Key) -> str:
-        try:
-            self._graph(key)
-        except UnreadableModelError as error:
-            return str(error)
-        return ""
+    def _reasons(self) -> dict[tuple[str, Setting], str]:
+        """File and setting of what gives no graph, with the reason."""
+        paths = [self.folder / job.file for job in self.jobs]
+        # Spawned, not forked: numerical libraries hold threads that do not survive a fork.
+        with ProcessPoolExecutor(_WORKERS, mp_context=get_context("spawn")) as executor:
+            told = list(executor.map(_reasons_of, paths, chunksize=64))
+        return {
+            (job.file, kind): reason
+            for job, reasons in zip(self.jobs, told, strict=True)
+            for kind, reason in zip(job.settings, reasons, strict=True)
+            if reason
+        }
 
     def _graph(self, key: Key) -> ComputeGraph:
         name, kind = key
@@ -256,6 +269,21 @@ def graph_of(text: str, name: str) -> ComputeGraph:
     except Exception as error:  # a false recording can make the rules raise nearly anything
         reason = f"{type(error).__name__}: {error}"
         raise UnreadableModelError(f"lemur:{name} gives no network: read: {reason}") from error
+
+
+def _reasons_of(path: Path) -> list[str]:
+    """For every recording of a file why it gives no graph; empty where it gives one."""
+    return [_reason(result) for result in _entry(path)["results"]]
+
+
+def _reason(result: dict[str, Any]) -> str:
+    if "recording" not in result:
+        return result["reason"]
+    try:
+        graph_of(result["recording"], "")
+    except UnreadableModelError as error:
+        return str(error)
+    return ""
 
 
 def digest(source: str) -> str:

@@ -10,10 +10,10 @@ import pytest
 
 pytest.importorskip("torch")
 
-from archcast.datasets import _foreign, _sandbox
-from archcast.datasets._foreign import ForeignCode
-from archcast.datasets._lemur_graphs import graph_of
-from archcast.datasets._sandbox import WALLS, Limits
+from archcast.datasets.benchmarks._lemur_graphs import graph_of
+from archcast.datasets.foreign import _process, _sandbox
+from archcast.datasets.foreign._process import ForeignCode
+from archcast.datasets.foreign._sandbox import WALLS, Limits
 from archcast.encoders._torch.capture import Recording
 from archcast.encoders.errors import MissingExtraError, SandboxError
 
@@ -174,7 +174,7 @@ def test_the_kernel_alone_refuses_too():
     # The same without Python's audit hook, which a source could get around.
     code = f"""
 import fcntl, json, os, resource, socket, sys, threading
-from archcast.datasets import _sandbox
+from archcast.datasets.foreign import _sandbox
 _sandbox._audit = lambda event, args: None
 held = _sandbox.confine(_sandbox.Limits(seconds=20, megabytes=256))
 assert tuple(held) == _sandbox.WALLS, held
@@ -192,7 +192,7 @@ print(json.dumps(done))
 
 
 def test_without_walls_nothing_is_run(monkeypatch):
-    monkeypatch.setattr(_foreign, "missing", lambda: ["landlock"])
+    monkeypatch.setattr(_process, "missing", lambda: ["landlock"])
     with pytest.raises(SandboxError, match=r"landlock missing.*ARCHCAST_UNCONFINED=1"):
         ForeignCode()
     monkeypatch.setenv("ARCHCAST_UNCONFINED", "1")
@@ -201,7 +201,7 @@ def test_without_walls_nothing_is_run(monkeypatch):
 
 
 def test_a_wall_that_fails_late_is_an_error_too(monkeypatch):
-    monkeypatch.setattr(_foreign, "missing", list)
+    monkeypatch.setattr(_process, "missing", list)
     worker = ForeignCode()
     answer = {"text": json.dumps({"refused": ["seccomp"]}), "end": "", "seconds": 0.1}
     monkeypatch.setattr(worker, "_ask", lambda line: answer)
@@ -215,7 +215,7 @@ def test_other_systems_have_no_walls(monkeypatch):
 
 
 def test_missing_torch_names_the_extra(monkeypatch):
-    monkeypatch.setattr(_foreign, "missing", list)
+    monkeypatch.setattr(_process, "missing", list)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with ForeignCode() as worker, pytest.raises(MissingExtraError, match=r"archcast\[torch\]"):
         worker.convert(source("pass"), [SETTING])
@@ -224,4 +224,4 @@ def test_missing_torch_names_the_extra(monkeypatch):
 def test_the_worker_inherits_no_secrets(monkeypatch):
     monkeypatch.setenv("ARCHCAST_SECRET", "x")
     assert "ARCHCAST_SECRET" in os.environ
-    assert "ARCHCAST_SECRET" not in _foreign._ENVIRONMENT
+    assert "ARCHCAST_SECRET" not in _process._ENVIRONMENT
