@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, MutableMapping
 from difflib import get_close_matches
 from importlib import import_module
@@ -25,8 +26,11 @@ __all__ = [
     "register",
 ]
 
+#: What is a file's name rather than a specification.
+_FILE: Final = re.compile(r"[\w./\\~ -]*[a-zA-Z_][\w./\\~ -]*\.[a-zA-Z]\w{1,11}")
 #: The library's own spaces: name -> module and class, imported when first asked for.
 _OWN: Final = {
+    "nasbench201": "nasbench201.NASBench201",  # first: its texts are given without a prefix most
     "autoformer_tiny": "autoformer.AutoFormerTiny",
     "autoformer_small": "autoformer.AutoFormerSmall",
     "autoformer_base": "autoformer.AutoFormerBase",
@@ -45,7 +49,6 @@ _OWN: Final = {
     "nasnet": "nasnet.NASNet",
     "nasbench_macro": "nasbench_macro.NASBenchMacro",
     "nasbench101": "nasbench101.NASBench101",
-    "nasbench201": "nasbench201.NASBench201",
     "nasbench_graph": "nasbench_graph.NASBenchGraph",
     "nasbench_mr": "nasbench_mr.NASBenchMR",
     "nasbench_nlp": "nasbench_nlp.NASBenchNLP",
@@ -127,4 +130,6 @@ def recognise(text: str) -> tuple[Space[Any], str] | None:
     prefix, colon, rest = text.strip().partition(":")
     if colon and prefix in SPACES:
         return SPACES[prefix], rest
+    if _FILE.fullmatch(text.strip()):  # asking every space means importing all of them
+        return None
     return next(((s, text.strip()) for s in SPACES.values() if s.owns(text.strip())), None)
