@@ -22,6 +22,8 @@ from archcast.encoders.spaces._nasbench101_cells import (
     MAX_EDGES,
     MAX_VERTICES,
     OPERATORS,
+    CellTable,
+    module_hashes,
     unique_cells,
 )
 from archcast.encoders.spaces._nasbench101_graph import (
@@ -94,6 +96,25 @@ class NASBench101(Space[Cell101]):
         """Write ``<adjacency>:<operators>``."""
         bits = "".join(str(bit) for row in cell.matrix for bit in row)
         return f"{bits}:{','.join(OPERATORS[op] for op in cell.operators)}"
+
+    def module_hash(self, spec: Any) -> str:
+        """The benchmark's own name of a cell: the same for isomorphic cells, however written.
+
+        Isomorphic cells may still split their channels differently; the benchmark trained one of
+        them and answers for all.
+
+        Args:
+            spec: anything :meth:`parse` reads.
+
+        Returns:
+            An MD5 sum in hexadecimal.
+
+        Raises:
+            InvalidSpecError: the specification is not well formed.
+        """
+        cell = self.parse(spec)
+        matrices, labels = np.array([cell.matrix], np.uint8), np.array([cell.operators], np.int8)
+        return module_hashes(CellTable(matrices, labels))[0]
 
     def graphs(
         self, specs: Sequence[Any], num_classes: int | None = None, image_size: int | None = None

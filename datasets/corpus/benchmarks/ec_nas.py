@@ -59,7 +59,7 @@ def load() -> Benchmark:
         {task: partial(_labels, task) for task in _TASKS},
         lambda rows: space.graphs([specs[row] for row in rows]),
         space=space.name,
-        key=lambda text: space.text(space.parse(text)),
+        key=space.module_hash,
         recipes=dict.fromkeys(_TASKS, _RECIPE),
         curves={task: partial(_curves, task) for task in _TASKS if task.startswith("cifar10/")},
     )

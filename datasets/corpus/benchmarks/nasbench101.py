@@ -44,6 +44,7 @@ def load() -> Benchmark:
     """
     space, records = NASBench101(), _records()
     specs = specs_of(records["key"])
+    hashes = dict(zip(specs, records["key"], strict=True))
     task = {e: "cifar10/val_accuracy" + (f"_{e}_epochs" if e != 108 else "") for e in _BUDGETS}
     columns = {e: records[f"{e}_final_validation_accuracy"] for e in _BUDGETS}
     seconds = {_TIME: lambda: np.array(records["final_training_time"], np.float64)}
@@ -52,7 +53,7 @@ def load() -> Benchmark:
         specs,
         {task[e]: partial(_percent, columns[e]) for e in reversed(_BUDGETS)} | seconds,
         lambda rows: space.graphs([specs[row] for row in rows]),
-        key=lambda text: space.text(space.parse(text)),
+        key=lambda text: hashes.get(text) or space.module_hash(text),
         recipes={task[e]: _RECIPE | {"epochs": e} for e in _BUDGETS}
         | {_TIME: _RECIPE | {"epochs": _BUDGETS[-1]}},
         proxies={"cifar10/zen": partial(_zen, records["key"])},

@@ -52,6 +52,14 @@ def test_first_row_as_the_file_has_it(bench):
     assert bench.query(spec, "quadro_rtx_6000/training_energy_kwh") == 0.01758
 
 
+def test_isomorphic_cells_share_a_row(bench):
+    """One network written with its two parallel vertices in either order."""
+    texts = ["0110000100010000:conv3x3,maxpool3x3", "0110000100010000:maxpool3x3,conv3x3"]
+    assert [text in bench.specs for text in texts].count(True) == 1
+    assert bench.index(texts[0]) == bench.index(texts[1])
+    assert bench.query(texts, VAL)[0] == bench.query(texts[1], VAL)
+
+
 def test_curve_ends_in_the_label(bench):
     curves = bench.curves(VAL)
     assert curves.shape == (2532, 3)

@@ -123,6 +123,19 @@ def test_query_reads_any_form(nasbench101):
     assert nasbench101.query(long, "cifar10/val_accuracy") == value
 
 
+def test_query_reads_isomorphic_cells(nasbench101, joined):
+    """The joined table writes 1,725 cells with their operators in another order."""
+    operators = [row["ops"].replace("-bn-relu", "").split(",")[1:-1] for row in joined]
+    texts = [
+        f"{row['adjacency_rowmajor']}:{','.join(names)}"
+        for row, names in zip(joined, operators, strict=True)
+    ]
+    np.testing.assert_array_equal(
+        nasbench101.query(texts, "cifar10/val_accuracy"),
+        nasbench101.labels("cifar10/val_accuracy"),
+    )
+
+
 def test_hash_of_no_cell(nasbench101):
     with pytest.raises(KeyError, match="0000"):
         specs_of(["0" * 32])
