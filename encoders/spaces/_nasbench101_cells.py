@@ -39,7 +39,7 @@ class CellTable(NamedTuple):
 def unique_cells() -> Iterator[CellTable]:
     """All unique cells, by number of vertices from 2 to 7, in the benchmark's order."""
     for vertices in range(2, MAX_VERTICES + 1):
-        matrices = _full_matrices(vertices)
+        matrices = full_matrices(vertices)
         labels = np.array(list(product(range(len(OPERATORS)), repeat=vertices - 2)), np.int8)
         _, first = np.unique(_colours(matrices, labels), return_index=True)
         matrix, label = np.divmod(np.sort(first), len(labels))
@@ -100,8 +100,12 @@ def _hexdigest(text: bytes) -> bytes:
     return md5(text, usedforsecurity=False).hexdigest().encode()
 
 
-def _full_matrices(vertices: int) -> NDArray[np.uint8]:
-    """(N, V, V) adjacency in which every vertex lies between input and output."""
+def full_matrices(vertices: int) -> NDArray[np.uint8]:
+    """(N, V, V) adjacency of at most nine edges, every vertex between input and output.
+
+    Args:
+        vertices: number of vertices, input and output included.
+    """
     pairs = [(x, y) for y in range(vertices) for x in range(y)]
     bits = np.arange(2 ** len(pairs), dtype=np.uint32)
     edges = sum((bits >> np.uint32(k)) & np.uint32(1) for k in range(len(pairs)))

@@ -26,6 +26,7 @@ from archcast.encoders.spaces._nasbench101_cells import (
     module_hashes,
     unique_cells,
 )
+from archcast.encoders.spaces._nasbench101_draw import draw
 from archcast.encoders.spaces._nasbench101_graph import (
     CELLS,
     STACKS,
@@ -134,19 +135,22 @@ class NASBench101(Space[Cell101]):
         )
 
     def sample(self, n: int, seed: int = 0) -> list[str]:
-        """Draw different cells: random labelled graphs, kept when they are valid.
+        """Draw different cells at random, each of the 423,624 equally likely.
 
-        That favours cells that many labelled graphs stand for; isomorphic ones may both occur.
+        None comes twice in another order of its vertices; which order one is written in is random.
+
+        Raises:
+            ValueError: the space has fewer.
         """
-        rng = np.random.default_rng(seed)
-        found: dict[str, None] = {}
+        if n > self.size:
+            raise ValueError(f"nasbench101 has {self.size:,} cells, fewer than {n:,}")
+        found: dict[tuple[int, int], str] = {}
+        cells = draw(seed)
         while len(found) < n:
-            bits = np.triu(rng.integers(0, 2, (MAX_VERTICES, MAX_VERTICES)), 1)
-            operators = rng.integers(0, len(OPERATORS), MAX_VERTICES - 2).tolist()
-            cell = _pruned(bits.tolist(), operators)
-            if cell is not None and _edges(cell) <= MAX_EDGES:
-                found[self.text(cell)] = None
-        return list(found)
+            matrix, operators, key = next(cells)
+            rows = tuple(map(tuple, matrix.tolist()))
+            found.setdefault(key, self.text(Cell101(rows, tuple(operators.tolist()))))
+        return list(found.values())
 
     def enumerate(self) -> Iterator[str]:
         """One text for each of the 423,624 unique cells, in the benchmark's order."""

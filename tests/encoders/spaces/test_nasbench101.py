@@ -5,6 +5,7 @@ import pytest
 
 from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.spaces._nasbench101_cells import CellTable, module_hashes, unique_cells
+from archcast.encoders.spaces._nasbench101_draw import COUNTS, cells_of
 from archcast.encoders.spaces._nasbench101_graph import vertex_channels
 from archcast.encoders.spaces.nasbench101 import NASBench101
 
@@ -50,6 +51,7 @@ def test_space_has_its_published_number_of_cells():
     tables = list(unique_cells())
     assert sum(len(cells.matrices) for cells in tables) == SPACE.size == 423_624
     assert [len(cells.matrices) for cells in tables] == [1, 6, 84, 2441, 62010, 359082]
+    assert [len(cells.matrices) for cells in tables] == list(COUNTS.values())
     small = [name for cells in tables[:4] for name in module_hashes(cells)]
     assert len(set(small)) == 2532
 
@@ -118,3 +120,25 @@ def test_the_benchmarks_own_pair_is_read():
 def test_bad_text_is_refused(text, message):
     with pytest.raises(InvalidSpecError, match=message):
         SPACE.parse(text)
+
+
+@pytest.mark.slow
+def test_draws_have_the_sizes_of_the_space_and_no_twins():
+    drawn = SPACE.sample(2000, seed=3)
+    sizes = np.bincount([len(SPACE.parse(text).matrix) for text in drawn], minlength=8)
+    expected = np.array([COUNTS.get(size, 0) for size in range(8)]) * 2000 / SPACE.size
+    assert np.all(np.abs(sizes - expected) <= 4 * np.sqrt(expected) + 1)
+    assert len({SPACE.module_hash(text) for text in drawn}) == 2000
+    assert SPACE.sample(20, seed=3) == drawn[:20] != SPACE.sample(20, seed=4)
+    with pytest.raises(ValueError, match="fewer"):
+        SPACE.sample(SPACE.size + 1)
+
+
+def test_every_cell_is_equally_likely():
+    """All 84 cells of four vertices, some of them written in two ways, 100 draws each."""
+    cells = cells_of(4, np.random.default_rng(1))
+    keys = [next(cells)[2] for _ in range(8400)]
+    counts = np.unique(keys, axis=0, return_counts=True)[1]
+    assert len(counts) == 84
+    chi2 = ((counts - 100) ** 2 / 100).sum()
+    assert chi2 < 83 + 4 * np.sqrt(2 * 83)
