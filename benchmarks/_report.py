@@ -40,12 +40,18 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))
 
 
-def publish(title: str, parts: Sequence[str], out: Path | None, packages: Sequence[str]) -> None:
+def publish(
+    title: str,
+    parts: Sequence[str],
+    out: Path | None,
+    packages: Sequence[str],
+    processes: str = "one thread",
+) -> None:
     """Print the parts under a heading that says how they were made, and write them if asked."""
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     made = (
         f"Command: `python {' '.join(sys.argv)}`; {datetime.date.today().isoformat()}; "
-        f"{_machine()}, one thread; Python {platform.python_version()}, {versions}."
+        f"{_machine()}, {processes}; Python {platform.python_version()}, {versions}."
     )
     text = "\n\n".join([f"# {title}", *parts, made]) + "\n"
     sys.stdout.write(text)

@@ -6,6 +6,7 @@ import ast
 import hashlib
 from collections.abc import Iterable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,51 @@ def encoder_files(without: Iterable[str] = ()) -> list[Path]:
     skipped = _NO_GRAPHS | set(without)
     root = Path(__file__).parent
     return [p for p in root.rglob("*.py") if not skipped & set(p.relative_to(root).parts)]
+
+
+def imported_files(*modules: str) -> set[Path]:
+    """The sources of some modules of this library, and of all of it that they import.
+
+    Imports inside functions count, those for type checkers too; what is imported by a name made at
+    run time does not.
+
+    Args:
+        *modules: full names.
+    """
+    found: dict[str, Path] = {}
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        path = None if name in found else _source(name)
+        if path is not None:
+            found[name] = path
+            waiting += _imports(path)
+    return set(found.values())
+
+
+@cache
+def _source(name: str) -> Path | None:
+    """Where a module of this library is; None for what is none, a class for example."""
+    if name.partition(".")[0] != "archcast":
+        return None
+    try:
+        spec = find_spec(name)
+    except ImportError:
+        return None
+    return Path(spec.origin) if spec is not None and spec.origin else None
+
+
+@cache
+def _imports(path: Path) -> tuple[str, ...]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            parts = [f"{node.module}.{alias.name}" for alias in node.names]
+            # A package that is only named on the way to its modules adds nothing of its own.
+            names += [part if _source(part) else node.module for part in parts]
+    return tuple(names)
 
 
 @cache

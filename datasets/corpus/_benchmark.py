@@ -44,6 +44,7 @@ class Benchmark:
         proxies: name -> function that reads (N,) published scores of a training-free proxy.
         curves: task name -> function that reads (N, steps) values during training.
         with_graph: function that gives the row numbers whose graph is known; all rows if None.
+        version: function that gives a text which changes when the graphs of the rows do.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Benchmark:
         proxies: Mapping[str, Reader] | None = None,
         curves: Mapping[str, Reader] | None = None,
         with_graph: Callable[[], Sequence[int] | NDArray[np.integer[Any]]] | None = None,
+        version: Callable[[], str] | None = None,
     ) -> None:
         self.name = name
         self.space = space or name
@@ -76,6 +78,7 @@ class Benchmark:
         self._proxy_readers = proxies or {}
         self._curve_readers = curves or {}
         self._with_graph = with_graph
+        self._version = version
         self._arrays: dict[tuple[str, str], FloatArray] = {}
 
     def __len__(self) -> int:
@@ -93,7 +96,11 @@ class Benchmark:
 
     @property
     def card(self) -> DataCard:
-        """Where the data comes from, what it means, and what to beware of."""
+        """Where the data comes from, what it means, and what to beware of.
+
+        Raises:
+            UnknownDatasetError: a benchmark of one's own has none.
+        """
         return card(self.name)
 
     def labels(self, task: str) -> FloatArray:
@@ -198,6 +205,11 @@ class Benchmark:
         self._check(task)
         return self._recipes.get(task, {})
 
+    @property
+    def version(self) -> str:
+        """A text that changes when the graphs of the rows do, a pooled table is renewed then."""
+        return self._version() if self._version else ""
+
     @cached_property
     def with_graph(self) -> NDArray[np.int64]:
         """Row numbers whose graph is known; nearly always all of them."""
@@ -214,6 +226,11 @@ class Benchmark:
 
         Returns:
             One graph for each row asked for.
+
+        Raises:
+            UnreadableModelError: the graph of a row is not known; :attr:`with_graph` has those
+                that are.
+            DownloadError: the data is not here and cannot be fetched.
         """
         rows = (self.with_graph if indices is None else np.asarray(indices)).tolist()
         return self._graphs(rows)

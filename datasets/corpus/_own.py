@@ -13,6 +13,7 @@ import numpy as np
 
 from archcast import encoders
 from archcast.datasets._benchmark import Benchmark, FloatArray, Reader
+from archcast.datasets._cards import names
 from archcast.datasets._label_tables import NAME_COLUMNS, choose, number, read_rows
 from archcast.encoders._cache import cache_folder
 from archcast.encoders._fingerprint import encoder_files, fingerprint
@@ -72,6 +73,10 @@ def from_csv(
         UnreadableModelError: it is no table, lacks a column, or a label is no number.
     """
     table = Path(path)
+    if (name or table.stem) in names():
+        raise InvalidSpecError(
+            f"{name or table.stem!r} is the name of a benchmark of the library; give name=..."
+        )
     rows = read_rows(table)
     named = choose(spec, NAME_COLUMNS, rows[0], table)
     columns = [c for c in rows[0] if c not in (named, _FAMILY)] if tasks is None else list(tasks)
@@ -90,6 +95,7 @@ def from_csv(
         space=space,
         key=get_space(space).parse if space else str,
         families=None if families is None else lambda: families,
+        version=lambda: _contents([table.parent / text for text in specs], input_shape),
     )
 
 
@@ -136,6 +142,23 @@ def _graphs(
     ]
 
 
+def _contents(paths: Sequence[Path], input_shape: tuple[int, ...] | None) -> str:
+    """Changes with what the files hold, and how they are read."""
+    known = [_digest(path, input_shape) for path in paths if path.is_file()]
+    return f"{_readers()} {' '.join(known)}"
+
+
+def _digest(path: Path, input_shape: tuple[int, ...] | None) -> str:
+    digest = hashlib.sha256(repr(input_shape).encode())
+    try:
+        with path.open("rb") as file:
+            for block in iter(lambda: file.read(1 << 20), b""):
+                digest.update(block)
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
+    return digest.hexdigest()
+
+
 def kept_graph(path: Path, input_shape: tuple[int, ...] | None = None) -> ComputeGraph:
     """The graph of an ONNX file, read once for each content it has.
 
@@ -147,14 +170,7 @@ def kept_graph(path: Path, input_shape: tuple[int, ...] | None = None) -> Comput
         StorageError: the file cannot be read, or the cache cannot be written.
         UnreadableModelError: it is no network that can be read; the message names the file.
     """
-    digest = hashlib.sha256(repr(input_shape).encode())
-    try:
-        with path.open("rb") as file:
-            for block in iter(lambda: file.read(1 << 20), b""):
-                digest.update(block)
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
-    kept = cache_folder() / "derived" / f"onnx-{_readers()}" / f"{digest.hexdigest()}.npz"
+    kept = cache_folder() / "derived" / f"onnx-{_readers()}" / f"{_digest(path, input_shape)}.npz"
     if kept.exists():
         try:
             return replace(ComputeGraph.load(kept), name=path.stem)

@@ -12,8 +12,10 @@ import pytest
 
 from archcast.datasets import Benchmark
 from archcast.encoders.errors import (
+    InvalidSpecError,
     StorageError,
     UnknownDatasetError,
+    UnknownTaskError,
     UnreadableModelError,
 )
 from archcast.encoders.spaces import get_space
@@ -22,8 +24,9 @@ from archcast.encoders.tabular import tabular
 pytest.importorskip("pyarrow")
 pytest.importorskip("filelock")
 
-from archcast.datasets import build_pool, open_pool
-from archcast.datasets.pool import _build
+from archcast.datasets import build_pool, from_csv, open_pool
+from archcast.datasets.pool import _build, _files
+from archcast.encoders._fingerprint import _digest as _fingerprint_digest
 
 SPACE = get_space("nasbench201")
 SPECS = [*SPACE.sample(40, seed=1), "|none~0|+|none~0|none~1|+|none~0|nor_conv_1x1~1|none~2|"]
@@ -132,7 +135,8 @@ def test_what_is_built_is_not_built_again_unless_its_labels_change(tmp_path):
 _SLOW = """
 import sys, time
 from archcast.datasets import Benchmark, build_pool
-from archcast.datasets.pool import _build
+from archcast.datasets.pool import _build, _files  # noqa: E402
+from archcast.encoders._fingerprint import _digest as _fingerprint_digest  # noqa: E402
 from archcast.encoders.spaces import get_space
 _build._PART = 4
 space = get_space("nasbench201")
@@ -140,7 +144,11 @@ specs = space.sample(40, seed=1)
 def graphs(rows):
     time.sleep(0.05)
     return space.graphs([specs[i] for i in rows])
-make = lambda name: Benchmark(name, specs, {"t/x": lambda: range(40)}, graphs, space="nasbench201")
+def noted(rows):
+    with open(sys.argv[1] + "/calls", "a") as file:
+        file.write(f"{rows[0]}\\n")
+    return graphs(rows)
+make = lambda name: Benchmark(name, specs, {"t/x": lambda: range(40)}, noted, space="nasbench201")
 build_pool([make(name) for name in ("one", "two")], sys.argv[1], progress=False)
 """
 
@@ -171,6 +179,7 @@ def test_two_builders_at_once_share_the_work(tmp_path):
     for builder in builders:
         _, errors = builder.communicate(timeout=180)
         assert builder.returncode == 0, errors.decode()
+    assert len((tmp_path / "calls").read_text().splitlines()) == 2 * 10  # no part twice
     pool = open_pool(tmp_path)
     assert pool.benchmarks == ("one", "two")
     for name in pool.benchmarks:
@@ -214,3 +223,101 @@ def test_unknown_names_are_told(pool, tmp_path):
         pool.table("features", "toy", ["nonsense"])
     with pytest.raises(UnknownDatasetError, match="did you mean nasbench201"):
         build_pool(["nasbench20"], tmp_path)
+
+
+def test_a_change_of_what_a_space_is_made_of_changes_the_version(tmp_path, monkeypatch):
+    fbnet, nats = _files.version_of("fbnet"), _files.version_of("nats_size")
+    mobile = next(p for p in _files.imported_files("archcast.datasets.benchmarks.fbnet")
+                  if p.name == "_mobile.py")  # fmt: skip
+    monkeypatch.setattr(
+        "archcast.encoders._fingerprint._digest",
+        lambda path: b"changed" if path == mobile else _fingerprint_digest(path),
+    )
+    _files._of_name.cache_clear()
+    assert _files.version_of("fbnet") != fbnet
+    assert _files.version_of("nats_size") == nats
+    _files._of_name.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["hat_wmt14ende", "transnas_micro", "hwgpt_s", "lemur"])
+def test_versions_cover_the_sources_of_a_benchmark_and_its_space(name):
+    stem = name.partition("_")[0]
+    files = {p.name for p in _files.imported_files(f"archcast.datasets.benchmarks.{name}")}
+    assert any(stem in file for file in files)
+    assert "_simplify.py" in files
+
+
+def test_another_file_under_the_same_name_is_another_graph(tmp_path, light_models, monkeypatch):
+    monkeypatch.setenv("ARCHCAST_CACHE", str(tmp_path / "cache"))
+    models = {path.stem: path.read_bytes() for path in light_models}
+    (tmp_path / "a.onnx").write_bytes(models["light_squeezenet"])
+    (tmp_path / "own.csv").write_text("file,t/x\na.onnx,1\n")
+    build_pool([from_csv(tmp_path / "own.csv")], tmp_path / "pool", progress=False)
+    before = open_pool(tmp_path / "pool").graphs("own")
+    (tmp_path / "a.onnx").write_bytes(models["light_shufflenet"])
+    build_pool([from_csv(tmp_path / "own.csv")], tmp_path / "pool", progress=False)
+    assert set(open_pool(tmp_path / "pool").graphs("own")).isdisjoint(before)
+
+
+def test_a_build_stopped_before_the_last_step_only_takes_it(tmp_path, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_build, "_swap", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            build_pool([toy()], tmp_path, progress=False)
+
+    def never(rows):
+        raise AssertionError("built again")
+
+    build_pool([toy(graphs=never)], tmp_path, progress=False)
+    assert open_pool(tmp_path).benchmarks == ("toy",)
+    assert sorted(p.name for p in tmp_path.iterdir() if p.is_dir()) == ["toy"]
+
+
+@pytest.mark.parametrize("name", ["../evil", "", ".hidden", "a/b", "nasbench201"])
+def test_names_that_cannot_be_folders_or_are_taken_are_refused(tmp_path, name):
+    with pytest.raises(InvalidSpecError, match=r"folder's name|of the library"):
+        build_pool([toy(name)], tmp_path / "pool", progress=False)
+    assert not list(tmp_path.glob("**/*.parquet"))
+
+
+def test_two_of_one_name_are_refused(tmp_path):
+    with pytest.raises(InvalidSpecError, match="'toy' is the name of several"):
+        build_pool([toy(), toy()], tmp_path, progress=False)
+
+
+def test_empty_questions_have_plain_answers(pool):
+    assert pool.table("labels", tasks=[]).num_rows == 0
+    hashes, values = pool.features(columns=[])
+    assert values.shape == (len(hashes), 0)
+    with pytest.raises(UnknownDatasetError, match="at least one"):
+        pool.table("labels", [])
+    with pytest.raises(UnknownTaskError, match="only the table of labels"):
+        pool.table("architectures", tasks="t/x")
+
+
+def test_networks_without_labels_can_be_pooled(tmp_path):
+    bare = Benchmark("bare", SPECS[:3], {}, lambda rows: SPACE.graphs([SPECS[i] for i in rows]))
+    build_pool([bare], tmp_path, progress=False)
+    assert len(open_pool(tmp_path).graphs()) == 3
+
+
+def test_rows_without_a_graph_keep_their_labels(tmp_path):
+    some = Benchmark(
+        "some",
+        SPECS[:4],
+        {"t/x": lambda: np.arange(4.0)},
+        lambda rows: SPACE.graphs([SPECS[i] for i in rows]),
+        with_graph=lambda: [1, 3],
+    )
+    none = Benchmark("none", SPECS[:2], {"t/x": lambda: np.ones(2)}, list, with_graph=list)
+    build_pool([some, none], tmp_path, progress=False)
+    pool = open_pool(tmp_path)
+    assert pool.table("architectures", "some")["hash"].is_null().to_pylist() == [
+        True, False, True, False,
+    ]  # fmt: skip
+    assert pool.table("labels", "some")["value"].to_pylist() == [0, 1, 2, 3]
+    assert pool.table("labels", "none").num_rows == 2
+    assert pool.graphs("none") == {}

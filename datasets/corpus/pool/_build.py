@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -27,10 +28,11 @@ from archcast.datasets.pool._files import (
     write_table,
 )
 from archcast.encoders._files import write_atomically
-from archcast.encoders.errors import MissingExtraError, StorageError
+from archcast.encoders.errors import InvalidSpecError, MissingExtraError, StorageError
 
 #: Architectures of a part: what is lost at most when a build is killed.
 _PART: Final = 256
+_NAME: Final = re.compile(r"\w[\w.-]*", re.ASCII)
 
 
 def build_pool(
@@ -57,16 +59,20 @@ def build_pool(
 
     Raises:
         UnknownDatasetError: no such benchmark.
+        InvalidSpecError: a benchmark of one's own is called as no folder can be, as one of the
+            library's, or as another one here.
         DownloadError: data is not here and cannot be fetched.
         MissingExtraError: pyarrow, filelock, or a model zoo is not installed.
         StorageError: the disk is full, or the folder cannot be written.
     """
     need_arrow()
     wanted = list(corpus.list_benchmarks() if benchmarks is None else benchmarks)
-    names = [item if isinstance(item, str) else item.name for item in wanted]
-    for item in wanted:
-        if isinstance(item, str):
-            corpus.info(item)
+    names = [_checked(item) for item in wanted]
+    repeated = [name for name in names if names.count(name) > 1]
+    if repeated:
+        raise InvalidSpecError(
+            f"{repeated[0]!r} is the name of several benchmarks; rename all but one"
+        )
     place = pool_folder(folder)
     waiting = dict(zip(names, wanted, strict=True))
     done: dict[str, Manifest] = {}
@@ -79,6 +85,21 @@ def build_pool(
         if waiting:  # what is left is held by another process
             time.sleep(0.5)
     return [done[name] for name in names]
+
+
+def _checked(item: str | Benchmark) -> str:
+    """The name of a benchmark, which its folder gets."""
+    if isinstance(item, str):
+        return corpus.info(item).name
+    if not _NAME.fullmatch(item.name):
+        raise InvalidSpecError(
+            f"{item.name!r} cannot be a folder's name; use letters, digits, - and _ alone"
+        )
+    if item.name in corpus.list_benchmarks():
+        raise InvalidSpecError(
+            f"{item.name!r} is a benchmark of the library; give your own another name"
+        )
+    return item.name
 
 
 @contextmanager
@@ -111,10 +132,14 @@ def _build_one(item: str | Benchmark, place: Path, workers: int, progress: bool)
     manifest = Manifest.load(final)
     if manifest is not None and manifest.fingerprint == version:
         return manifest
-    work = place / f".{name}.{version}"
-    for stale in place.glob(f".{name}.????????"):
-        if stale != work and stale.is_dir():
+    work = place / f".{name}.{version}-v"
+    for stale in place.glob(f".{name}.*-v"):
+        if stale != work:
             shutil.rmtree(stale, ignore_errors=True)
+    manifest = Manifest.load(work)
+    if manifest is not None:  # stopped when all but its place was ready
+        _swap(work, final)
+        return manifest
     started = time.monotonic()
     spent = _spent(work)
     benchmark = _opened(item)
@@ -235,7 +260,8 @@ def _write_labels(path: Path, tables: list[Any]) -> None:
     pq = need_arrow().parquet
 
     def write(file: Any) -> None:
-        with pq.ParquetWriter(file, tables[0].schema, compression="zstd") as writer:
+        schema = tables[0].schema if tables else need_arrow().schema([("hash", "string")])
+        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
             for table in tables:
                 writer.write_table(table)
 
@@ -243,12 +269,10 @@ def _write_labels(path: Path, tables: list[Any]) -> None:
 
 
 def _swap(work: Path, final: Path) -> None:
-    """Put the finished folder in its place; readers see the old one or the new one."""
-    shutil.rmtree(work / "parts", ignore_errors=True)
-    (work / "seconds").unlink(missing_ok=True)
+    """Put the finished folder in its place."""
     try:
         if final.exists():
-            old = final.with_name(f".{final.name}.old-{os.getpid()}")
+            old = final.with_name(f".{final.name}.old-{os.getpid()}-v")  # swept by the next build
             final.rename(old)
             work.rename(final)
             shutil.rmtree(old, ignore_errors=True)
@@ -256,6 +280,8 @@ def _swap(work: Path, final: Path) -> None:
             work.rename(final)
     except OSError as error:
         raise StorageError(f"cannot write {final}: {error.strerror or error}") from error
+    shutil.rmtree(final / "parts", ignore_errors=True)
+    (final / "seconds").unlink(missing_ok=True)
 
 
 def _note(work: Path, seconds: float) -> None:

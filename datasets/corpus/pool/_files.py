@@ -6,22 +6,27 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
+
+import numpy as np
 
 from archcast.datasets import _cards, _registry
 from archcast.datasets._benchmark import Benchmark
 from archcast.datasets._fetch import cache_folder
 from archcast.encoders import spaces
 from archcast.encoders._files import write_atomically
-from archcast.encoders._fingerprint import encoder_files, fingerprint
+from archcast.encoders._fingerprint import fingerprint, imported_files
 from archcast.encoders.errors import MissingExtraError, UnreadableModelError
 
 #: The tables of a benchmark.
 TABLES: Final = ("architectures", "graphs", "features", "labels")
 _MANIFEST: Final = "manifest.json"
-#: Sources that no table depends on.
-_HARMLESS: Final = ("_fetch.py", "_registry.py", "_export.py")
+#: What turns a benchmark into tables.
+_COLUMNS: Final = "archcast.datasets.pool._columns"
+#: Packages whose networks a benchmark's graphs may be.
+_ZOOS: Final = ("timm", "torchvision")
 
 
 @dataclass(frozen=True)
@@ -86,37 +91,36 @@ def version_of(benchmark: str | Benchmark) -> str:
     return _of_name(benchmark) if isinstance(benchmark, str) else _of_own(benchmark)
 
 
-def _shared_files() -> set[Path]:
-    package = Path(__file__).parents[1]
-    files = {*encoder_files(without=("spaces",)), *Path(__file__).parent.glob("*.py")}
-    return files | {p for p in package.glob("_*.py") if p.name not in _HARMLESS}
-
-
 @cache
-def _of_name(benchmark: str) -> str:
-    card = _cards.card(benchmark)
-    files = _shared_files() | _space_files(card.space or benchmark)
-    files |= {*(Path(__file__).parents[1] / "benchmarks").glob(f"*{benchmark}*.py")}
-    return fingerprint(files, *(_registry.entry(name).sha256 for name in card.files))
+def _of_name(name: str) -> str:
+    card = _cards.card(name)
+    modules = [f"archcast.datasets.benchmarks.{name}", *_space_module(card.space or name)]
+    files = imported_files(_COLUMNS, *modules)
+    hashes = [_registry.entry(file).sha256 for file in card.files]
+    used = [package for package in _ZOOS if any(package in path.read_text() for path in files)]
+    return fingerprint(files, *hashes, *map(_release, used))
 
 
 def _of_own(benchmark: Benchmark) -> str:
-    """A benchmark of the user's own: its rows and labels count."""
-    labels = [hashlib.sha256(benchmark.labels(t).tobytes()).hexdigest() for t in benchmark.tasks]
-    texts = (*benchmark.specs, *benchmark.tasks, *labels)
-    return fingerprint(_shared_files() | _space_files(benchmark.space), *texts)
+    """A benchmark of the user's own: its rows, labels and recipes count, and what it says."""
+    texts = [benchmark.space, benchmark.version, *benchmark.specs, *benchmark.families]
+    for task in benchmark.tasks:
+        arrays = (benchmark.labels(task), benchmark.label_std(task), benchmark.seeds(task))
+        texts += [task, *(hashlib.sha256(a.tobytes()).hexdigest() for a in arrays)]
+        recipe = sorted(benchmark.recipe(task).items())
+        texts += [f"{field}={np.asarray(value).tolist()}" for field, value in recipe]
+    return fingerprint(imported_files(_COLUMNS, *_space_module(benchmark.space)), *texts)
 
 
-def _space_files(name: str) -> set[Path]:
-    """The sources of a space, and what all spaces are made of."""
-    folder = Path(spaces.__file__).parent
-    shared = {
-        folder / f"{part}.py" for part in ("_base", "_batch", "_fields", "_net", "_net_graph")
-    }
-    if name not in spaces.SPACES:  # a zoo's names: its graphs are read, not built
-        return shared
-    module = type(spaces.get_space(name)).__module__.rpartition(".")[2]
-    return shared | {*folder.glob(f"*{module.strip('_')}*.py")}
+def _space_module(name: str) -> list[str]:
+    return [type(spaces.get_space(name)).__module__] if name in spaces.SPACES else []
+
+
+def _release(package: str) -> str:
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return package
 
 
 def need_arrow() -> Any:

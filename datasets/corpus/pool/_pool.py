@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from archcast.datasets._registry import unknown
 from archcast.datasets.pool._columns import graphs_of
 from archcast.datasets.pool._files import TABLES, Manifest, need_arrow, pool_folder
-from archcast.encoders.errors import StorageError, UnknownDatasetError, UnreadableModelError
+from archcast.encoders.errors import (
+    StorageError,
+    UnknownDatasetError,
+    UnknownTaskError,
+    UnreadableModelError,
+)
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.tabular import feature_names
 
@@ -67,14 +72,17 @@ class Pool:
 
         Raises:
             UnknownDatasetError: no such table or benchmark here.
+            UnknownTaskError: tasks are asked of a table that has none.
             UnreadableModelError: a file is damaged, or has no such column.
         """
         pa = need_arrow()
         if name not in TABLES:
             raise UnknownDatasetError(unknown("table", name, list(TABLES)))
+        if tasks is not None and name != "labels":
+            raise UnknownTaskError(f"only the table of labels has tasks, not that of {name}")
         wanted = self._named(benchmarks)
         rows = [tasks] if isinstance(tasks, str) else tasks
-        rule = None if rows is None else [("task", "in", list(rows))]
+        rule = None if rows is None else [("task", "in", [*rows, ""])]  # arrow needs one value
         stored = None if columns is None else [c for c in columns if c != "benchmark"]
         parts = []
         for benchmark in wanted:
@@ -101,11 +109,18 @@ class Pool:
         names = list(columns) if columns is not None else list(feature_names())
         table = self.table("features", benchmarks, ["hash", *names])
         hashes, first = np.unique(table["hash"].to_numpy(), return_index=True)
-        values = np.column_stack([table[name].to_numpy()[first] for name in names])
-        return hashes.astype(np.str_), values.astype(np.float32, copy=False)
+        values = np.zeros((len(hashes), len(names)), np.float32)
+        for at, name in enumerate(names):
+            values[:, at] = table[name].to_numpy()[first]
+        return hashes.astype(np.str_), values
 
     def graphs(self, benchmarks: Sequence[str] | str | None = None) -> dict[str, ComputeGraph]:
-        """Every distinct graph by its hash."""
+        """Every distinct graph by its hash.
+
+        Raises:
+            UnknownDatasetError: no such benchmark here.
+            UnreadableModelError: a file is damaged.
+        """
         table = self.table("graphs", benchmarks)
         return dict(zip(table["hash"].to_pylist(), graphs_of(table), strict=True))
 
@@ -113,8 +128,13 @@ class Pool:
         """One row a benchmark: space, architectures, hashes, shared hashes, tasks, labels, size.
 
         ``shared`` counts the hashes that another benchmark has, too.
+
+        Raises:
+            UnreadableModelError: a file is damaged.
         """
-        owners = self._owners()
+        shared = Counter(
+            name for names in self._owners().values() for name in names if len(names) > 1
+        )
         found = []
         for name, m in self.manifests.items():
             found.append(
@@ -123,7 +143,7 @@ class Pool:
                     "space": m.space,
                     "architectures": m.architectures,
                     "hashes": m.hashes,
-                    "shared": sum(1 for names in owners.values() if name in names and names[1:]),
+                    "shared": shared[name],
                     "tasks": len(m.tasks),
                     "labels": m.labels,
                     "seconds": m.seconds,
@@ -132,8 +152,17 @@ class Pool:
             )
         return found
 
+    @property
+    def distinct(self) -> int:
+        """Number of distinct graphs in all benchmarks together."""
+        return len(self._owners())
+
     def shared(self) -> dict[tuple[str, ...], int]:
-        """Benchmarks that have graphs in common -> how many hashes exactly these share."""
+        """Benchmarks that have graphs in common -> how many hashes exactly these share.
+
+        Raises:
+            UnreadableModelError: a file is damaged.
+        """
         counts = Counter(names for names in self._owners().values() if len(names) > 1)
         return dict(counts.most_common())
 
@@ -153,6 +182,8 @@ class Pool:
                     f"{unknown('benchmark of this pool', name, list(self.manifests))}; "
                     f"'archcast datasets build {name}' makes it"
                 )
+        if wanted is not None and not wanted:
+            raise UnknownDatasetError("name at least one benchmark, or none at all for all")
         return list(self.manifests if wanted is None else wanted)
 
 
