@@ -6,6 +6,8 @@ The recording needs torch; turning it into a graph (:mod:`archcast.encoders._tor
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -119,17 +121,24 @@ def capture(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None = 
     """
     import torch
 
-    training = module.training
-    module.eval()
-    try:
-        with torch.no_grad():
-            program = torch.export.export(module, args, kwargs, strict=False)
-    finally:
-        module.train(training)
+    with evaluating(module), torch.no_grad():
+        program = torch.export.export(module, args, kwargs, strict=False)
     recording = Recording()
     _record_signature(program, recording)
     _record_steps(program.graph_module, recording, {})
     return recording
+
+
+@contextmanager
+def evaluating(module: Any) -> Iterator[None]:
+    """A module in evaluation mode; afterwards each of its parts has the mode it had before."""
+    modes = [(part, part.training) for _, part in module.named_modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
 
 
 def _record_signature(program: Any, recording: Recording) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from archcast.encoders._torch.capture import Recording, Ref, Shape, Step
+from archcast.encoders._torch.capture import Recording, Ref, Shape, Step, evaluating
 
 #: Numbers of constants up to this many elements are kept: rules depend on scalars and short lists.
 _KEPT = 64
@@ -46,20 +46,15 @@ def record(module: Any, args: tuple[Any, ...]) -> Recording:
     from torch._dispatch.python import enable_python_dispatcher
 
     notes = _Notes(torch.Tensor)
-    training = module.training
-    module.eval()
-    try:
-        with torch.no_grad():
-            for index, tensor in enumerate(args):
-                notes.input(f"input_{index}", tensor)
-            for name, tensor in module.named_parameters():
-                notes.weight(name, tensor, trained=True)
-            for name, tensor in module.named_buffers():
-                notes.weight(name, tensor, trained=False)
-            with enable_python_dispatcher(), _watcher()(notes):
-                result = module(*args)
-    finally:
-        module.train(training)
+    with evaluating(module), torch.no_grad():
+        for index, tensor in enumerate(args):
+            notes.input(f"input_{index}", tensor)
+        for name, tensor in module.named_parameters():
+            notes.weight(name, tensor, trained=True)
+        for name, tensor in module.named_buffers():
+            notes.weight(name, tensor, trained=False)
+        with enable_python_dispatcher(), _watcher()(notes):
+            result = module(*args)
     notes.recording.outputs = [notes.name(tensor) for tensor in _tensors(result)]
     if not notes.recording.outputs:
         raise ValueError(f"the module gives {type(result).__name__}, not a tensor")

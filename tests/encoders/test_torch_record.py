@@ -76,6 +76,14 @@ def test_state_is_left_as_it_was():
     assert torch.relu(torch.tensor(-1.0)) == 0  # nothing is watched any more
 
 
+@pytest.mark.parametrize("record", [record.record, capture.capture])
+def test_parts_that_were_frozen_stay_frozen(record):
+    module = Tricky().train()
+    module.norm.eval()
+    record(module, (torch.zeros(1, 3, 8, 8),))
+    assert [module.training, module.norm.training, module.conv.training] == [True, False, True]
+
+
 def test_complex_numbers_are_not_kept():
     module = nn.Identity()
     module.register_buffer("phase", torch.ones(2, dtype=torch.complex64))
