@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
 import textwrap
@@ -137,6 +138,19 @@ def test_an_architecture_drawn_at_random_is_no_architecture(worker):
     assert done.results == ["run: draws its architecture at random"]
     weights = source("random.random()")  # numbers alone may be random
     assert worker.convert("import random\n" + weights, [SETTING]).texts[0]
+
+
+@needs_walls
+def test_a_choice_that_two_seeds_agree_on_is_seen_too(worker):
+    random.seed(0)
+    first = [random.randrange(3) for _ in range(6)]
+    random.seed(1)
+    agreed = next(i for i, number in enumerate(first) if random.randrange(3) == number)
+    width = "nn.Linear(3 * in_shape[2] * in_shape[3], out_shape[0])"
+    choice = f"[random.randrange(3) for _ in range({agreed + 1})][-1]"
+    drawn = source("pass").replace(width, f"nn.Sequential({width}, nn.Linear(10, 5 + {choice}))")
+    done = worker.convert("import random\n" + drawn, [SETTING])
+    assert done.results == ["run: draws its architecture at random"]
 
 
 @needs_walls
