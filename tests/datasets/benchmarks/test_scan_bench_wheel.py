@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from archcast import datasets
+from archcast.datasets import _wheels
 from archcast.datasets.benchmarks import _scan_bench_wheel as own
 from archcast.datasets.benchmarks import scan_bench
 from archcast.encoders.errors import UnreadableModelError
@@ -37,11 +38,11 @@ def test_a_package_without_the_table_is_refused(tmp_path):
 
 def test_without_a_mirror_the_benchmark_reads_the_package(mirror, tmp_path, monkeypatch):
     expected = datasets.load("scan_bench").labels("slimpajama/test_loss")
-    content = gzip.decompress(scan_bench._path().read_bytes())
+    content = gzip.decompress(datasets.fetch("scan_bench/llm.csv.gz").read_bytes())
     path = write_wheel(tmp_path / "a.whl", content)
     monkeypatch.delenv("ARCHCAST_MIRROR")
     monkeypatch.setenv("ARCHCAST_CACHE", str(tmp_path))
-    monkeypatch.setattr(own, "fetch_wheel", lambda name: path)
+    monkeypatch.setattr(_wheels, "fetch_wheel", lambda name: path)
     caches = (scan_bench._table, scan_bench._places, scan_bench._last)
     for function in caches:
         function.cache_clear()
