@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from archcast.encoders._torch.aliases import SHAPES, Aliases
 from archcast.encoders._torch.call import Call, Lowering
 from archcast.encoders._torch.capture import Recording, Ref, Step
 from archcast.encoders._torch.rules import PARTS, RULES, constants, unknown
@@ -26,8 +27,11 @@ def lower(recording: Recording) -> Tracer:
             sources=((qualified, size),) if trained else (),
             floating=shape.floating,
         )
+    aliases = Aliases(lowering, lambda step: _dispatch(Call(lowering, step, _operator(step)[0])))
     for step in recording.steps:
-        _step(lowering, step)
+        aliases.refresh([*step.args, *step.kwargs.values()])
+        _step(lowering, aliases, step)
+    aliases.refresh([Ref(name) for name in recording.outputs])
     for name in recording.outputs:
         value = lowering.values.get(name)
         for tensor in value if isinstance(value, list) else [value]:
@@ -36,23 +40,29 @@ def lower(recording: Recording) -> Tracer:
     return lowering.trace
 
 
-def _step(lowering: Lowering, step: Step) -> None:
-    parts = step.target.split(".")
-    op = parts[1] if len(parts) > 1 and parts[0] in ("aten", "prims") else step.target
-    inplace = op.endswith("_") and not op.startswith("_")
-    op = op.rstrip("_") if inplace else op
+def _step(lowering: Lowering, aliases: Aliases, step: Step) -> None:
+    op, inplace = _operator(step)
     if "getitem" in step.target:
         sequence = lowering.values.get(step.args[0].name)
         if isinstance(sequence, list):
             lowering.values[step.name] = sequence[step.args[1]]
+            aliases.part(step.name, step.args[0].name, step.args[1])
         else:
             lowering.values[step.name] = sequence
         return
-    call = Call(lowering, step, op)
-    result = _dispatch(call)
-    lowering.values[step.name] = result
-    if inplace and isinstance(step.args[0], Ref):
-        lowering.values[step.args[0].name] = result
+    lowering.values[step.name] = _dispatch(Call(lowering, step, op))
+    if not inplace:
+        aliases.note(step, op)
+    elif isinstance(step.args[0], Ref):
+        (aliases.reshape if op in SHAPES else aliases.write)(step, step.args[0])
+
+
+def _operator(step: Step) -> tuple[str, bool]:
+    """Name of a step's operator, and whether it writes its result into its first operand."""
+    parts = step.target.split(".")
+    op = parts[1] if len(parts) > 1 and parts[0] in ("aten", "prims") else step.target
+    inplace = op.endswith("_") and not op.startswith("_")
+    return (op.rstrip("_") if inplace else op), inplace
 
 
 def _dispatch(call: Call) -> Any:

@@ -345,8 +345,13 @@ def _resize(call: Call) -> Tensor:
 
 
 def _copy(call: Call) -> Tensor:
-    source = call.tensor(1)
-    return call.trace.select([call.x(), *([source] if source else [])], call.shape)
+    """Nothing of what was there before is left."""
+    source = call.tensor(1, "src")
+    if source is None or source.constant:
+        return constants(call, [source] if source else [])
+    if source.size == math.prod(call.shape):
+        return call.trace.view(source, call.shape)
+    return call.trace.add("slice", [source], call.shape)
 
 
 def _glu(call: Call) -> Tensor:
@@ -428,6 +433,6 @@ RULES: dict[str, Callable[[Call], Any]] = {
     "embedding": _embedding,
     "addcmul": _addcmul,
     "lerp": _lerp,
-    "copy": _copy,
+    **dict.fromkeys(("copy", "fill", "zero", "normal", "uniform"), _copy),
     "glu": _glu,
 }  # fmt: skip
