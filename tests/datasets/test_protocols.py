@@ -55,6 +55,33 @@ def test_devices_are_tasks():
     assert not set(protocols.HELP_KNOWN) & set(protocols.HELP_UNSEEN)
 
 
+def test_unseen_devices_are_ranked_from_ten_labels_and_the_known_ones(mirror, nasbench201):
+    found = [p for p in protocols.protocols() if p.known]
+    assert tuple(p.task for p in found) == protocols.HELP_UNSEEN
+    for protocol in found:
+        assert protocol.known == protocols.HELP_KNOWN
+        assert protocol.published["HELP, mean of the unseen devices"] == {10: 0.932}
+        assert [f[20] for f in protocol.published.values() if 20 in f] == [
+            0.959, 0.893, 0.967, 0.857, 0.962, 0.959,
+        ]  # fmt: skip
+        split = protocol.splits(10, [0])[0]
+        both = np.concatenate([split.train, split.test])
+        assert len(split.train) == 10
+        assert len(set(both.tolist())) == len(both)
+        assert np.isfinite(nasbench201.labels(protocol.task)[both]).all()
+        assert len(both) == np.isfinite(nasbench201.labels(protocol.task)).sum()
+
+
+def test_the_forest_is_quoted_beside_the_published_figures():
+    name = "random forest on GRAF features, dead operators masked (quoted)"
+    every = protocols.protocol("nasbench201/all")
+    disjoint = protocols.protocol("nasbench201/class-disjoint")
+    assert list(every.published[name].values()) == [0.720, 0.782, 0.841, 0.857, 0.872]
+    assert list(disjoint.published[name].values()) == [0.695, 0.753, 0.805, 0.817, 0.828]
+    for protocol in (every, disjoint):
+        assert tuple(protocol.published[name]) == protocol.labels
+
+
 def test_unknown_protocol_has_close_names():
     with pytest.raises(UnknownDatasetError, match="did you mean nasbench201/all"):
         protocols.protocol("nasbench201/al")
