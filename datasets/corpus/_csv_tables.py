@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zlib
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
@@ -35,7 +36,7 @@ def read_columns(path: Path) -> dict[str, Sequence[str]]:
         text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
         header, *rows = csv.reader(StringIO(text, newline=""))
         return dict(zip(header, zip(*rows, strict=True), strict=True))
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, csv.Error, zlib.error) as error:
         raise UnreadableModelError(f"{path} is not a table of the expected form") from error
 
 

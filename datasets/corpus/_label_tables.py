@@ -43,9 +43,9 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         rows = readers[path.suffix.lower()]()
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, csv.Error) as error:
+    except (ValueError, RecursionError, csv.Error) as error:
         raise UnreadableModelError(f"{path}: not a readable table ({error})") from error
-    if not rows or not all(isinstance(row, dict) for row in rows):
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise UnreadableModelError(f"{path}: no rows with named columns")
     return rows
 
@@ -94,10 +94,13 @@ def _separated(path: Path, delimiter: str) -> list[dict[str, Any]]:
     for at, row in enumerate(rows, 1):
         if None in row:
             raise ValueError(f"row {at} has more fields than there are columns")
+        if None in row.values():
+            raise ValueError(f"row {at} has fewer fields than there are columns")
     return rows
 
 
-def _records(document: Any) -> list[dict[str, Any]]:
+def _records(document: Any) -> Any:
+    """The rows of a JSON document, or whatever else it holds."""
     if not isinstance(document, Mapping):
         return document
     return [

@@ -24,7 +24,7 @@ from archcast.datasets._label_tables import (
 )
 from archcast.datasets._onnx_sources import Member, members
 from archcast.encoders._onnx.skim import read_metadata
-from archcast.encoders.errors import ArchcastError
+from archcast.encoders.errors import ArchcastError, UnreadableModelError
 from archcast.encoders.graph import ComputeGraph
 
 _SUFFIX: Final = ".onnx"
@@ -96,7 +96,8 @@ class OnnxFolder:
 
         Raises:
             StorageError: the table cannot be read.
-            UnreadableModelError: it is no table, lacks the columns, or holds what is no number.
+            UnreadableModelError: it is no table, lacks the columns, holds what is no number, or
+                names a file twice.
         """
         self.source = Path(source)
         self.skipped: Counter[str] = Counter()
@@ -167,10 +168,13 @@ def _labels(table: Path, path_column: str, value_column: str) -> dict[str, float
     rows = read_rows(table)
     path = choose(path_column, NAME_COLUMNS, rows[0], table)
     value = choose(value_column, VALUE_COLUMNS, rows[0], table)
-    return {
-        _stem(str(row.get(path))): number(row.get(value), f"{table}, row {at}, {value}")
-        for at, row in enumerate(rows, 1)
-    }
+    found: dict[str, float] = {}
+    for at, row in enumerate(rows, 1):
+        name = _stem(str(row.get(path)))
+        if name in found:
+            raise UnreadableModelError(f"{table}, row {at}: {name!r} has a label already")
+        found[name] = number(row.get(value), f"{table}, row {at}, {value}")
+    return found
 
 
 def _stem(name: str) -> str:

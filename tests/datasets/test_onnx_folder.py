@@ -9,6 +9,7 @@ import zipfile
 import pytest
 
 from archcast.datasets import OnnxFolder
+from archcast.datasets._csv_tables import read_columns
 from archcast.encoders import read
 from archcast.encoders.errors import StorageError, UnreadableModelError
 
@@ -173,3 +174,27 @@ def test_one_damaged_member_is_skipped(folder, tmp_path):
     bench = OnnxFolder(path)
     assert len(list(bench.stream())) == 2
     assert "a_simplify/x.onnx" in bench.failures
+
+
+def test_a_table_that_names_a_file_twice_is_refused(folder, tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("path,accuracy\na_simplify/x,0.1\na_simplify/x.onnx,0.2\n")
+    with pytest.raises(UnreadableModelError, match="row 2: 'a_simplify/x' has a label already"):
+        OnnxFolder(folder, table)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", b"a,b\n1\n"),
+        ("a.csv", b'a\n"' + b"x" * 200_000),
+        ("a.csv", b"\xff"),
+        ("a.csv", b""),
+        ("a.csv.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\0" + b"rubbish" * 9),
+    ],
+)
+def test_a_damaged_table_of_a_benchmark_is_refused(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(UnreadableModelError, match="not a table"):
+        read_columns(path)

@@ -89,6 +89,8 @@ def test_files_and_specifications_mixed(table, network):
         (",1,1,", {}, StorageError, "row 4: '' is no file"),
         ("", {"spec": "net"}, UnreadableModelError, "no column 'net'"),
         ("", {"tasks": ["top1"]}, UnreadableModelError, "no column 'top1'"),
+        ("models/c.onnx,1", {}, UnreadableModelError, "row 4 has fewer fields"),
+        ("models/c.onnx,1,1,,5", {}, UnreadableModelError, "row 4 has more fields"),
         ("models/c.onnx,1,fast,", {}, UnreadableModelError, "row 4, column latency_ms: 'fast'"),
     ],
 )
@@ -97,6 +99,14 @@ def test_faults_are_named_with_their_row(table, row, options, error, said):
         file.write(row + "\n")
     with pytest.raises(error, match=said):
         from_csv(table, **options)
+
+
+@pytest.mark.parametrize("text", ["5", "null", '"text"', "[1]", "[]", "{}", "[" * 100_000])
+def test_json_that_is_no_table(tmp_path, text):
+    path = tmp_path / "measured.json"
+    path.write_text(text)
+    with pytest.raises(UnreadableModelError, match=r"measured\.json"):
+        from_csv(path)
 
 
 def test_a_file_that_is_no_network_is_named(table):
