@@ -127,8 +127,10 @@ class CellReader:
         Raises:
             InvalidSpecError: it is no such list; the message names the faulty part.
         """
-        if not isinstance(written, Sequence) or len(written) != 2 * self._nodes:
-            count = len(written) if isinstance(written, Sequence) else "no"
+        # A range is no list of pairs, and the length of a long one overflows.
+        listed = isinstance(written, Sequence) and not isinstance(written, range)
+        if not listed or len(written) != 2 * self._nodes:
+            count = len(written) if listed else "no"
             raise InvalidSpecError(
                 f"{self._space}: the {kind} cell has {count} edges, not {2 * self._nodes}"
             )

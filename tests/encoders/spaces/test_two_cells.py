@@ -1,5 +1,6 @@
 """DARTS and NASNet: genotypes as people write them, and networks of known size."""
 
+import re
 from collections import namedtuple
 
 import numpy as np
@@ -109,6 +110,14 @@ def test_all_forms_are_one_genotype():
     for name in ("normal_concat=", "reduce_concat=", "normal=", "reduce="):
         positional = positional.replace(name, "")
     assert space.parse(positional) == cell
+
+
+@pytest.mark.parametrize("part", ["normal", "reduce", "normal_concat", "reduce_concat"])
+def test_a_range_without_end_is_refused(part):
+    text, count = re.subn(rf"\b{part}=(\[.*?\]|range\(.*?\))", f"{part}=range({10**30})", DARTS_V2)
+    assert count == 1
+    with pytest.raises(InvalidSpecError, match=f"darts.*{part.partition('_')[0]}"):
+        DARTS().parse(text)
 
 
 def configuration() -> dict[str, str]:
