@@ -54,7 +54,7 @@ def benchmark(task: str) -> Benchmark:
             key = f"{device}/{part}_latency_ms"
             seeds[key] = partial(_measured, task, device, f"latency_mean_{part}")
             labels[key] = partial(_mean, seeds[key])
-            stds[key] = partial(_spread, task, device, f"latency_std_{part}")
+            stds[key] = partial(_spread, task, device, part)
     length = get_space(name).image_size
     recipe = {"batch_size": 1, "sequence_length": length}
     return Benchmark(
@@ -144,5 +144,9 @@ def _mean(read: Callable[[], FloatArray]) -> FloatArray:
     return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
 
 
-def _spread(task: str, device: str, column: str) -> FloatArray:
-    return _measured(task, device, column)[:, 0]
+def _spread(task: str, device: str, part: str) -> FloatArray:
+    """Standard deviation over all runs behind a label, equally many in each measurement."""
+    inside = _mean(lambda: _measured(task, device, f"latency_std_{part}") ** 2)
+    means = _measured(task, device, f"latency_mean_{part}")
+    centred = means - _mean(lambda: means)[:, None]
+    return np.sqrt(inside + _mean(lambda: centred**2))

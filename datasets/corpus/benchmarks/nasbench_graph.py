@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from archcast.datasets._benchmark import Benchmark, FloatArray, Reader
 from archcast.datasets._fetch import fetch
+from archcast.encoders.errors import UnreadableModelError
 from archcast.encoders.spaces.nasbench_graph import DATA, LINKS, OPERATORS, NASBenchGraph
 
 #: Name of a data set in the file -> its name here.
@@ -70,12 +71,19 @@ def _labels(data: str, column: str, unit: float) -> FloatArray:
 
 
 def _rows(data: str) -> NDArray[np.int64]:
-    """The row of each architecture of a data set."""
+    """The row of each architecture of a data set.
+
+    Raises:
+        UnreadableModelError: it has architectures that are not in the first table.
+    """
     codes, own = (
         _column(name, "arch").astype(np.int64) @ 9 ** np.arange(5) for name in ("cora", data)
     )
     order = np.argsort(codes)
-    return order[np.searchsorted(codes, own, sorter=order)]
+    rows = order[np.searchsorted(codes, own, sorter=order).clip(max=len(order) - 1)]
+    if not np.array_equal(codes[rows], own):
+        raise UnreadableModelError(f"nasbench_graph: {data} has architectures that Cora has not")
+    return rows
 
 
 @cache

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from archcast import datasets
+from archcast.datasets._csv_tables import numbers, read_columns
 from archcast.datasets.benchmarks._hat import layers
 from archcast.encoders.spaces import get_space
 
@@ -31,9 +32,23 @@ def test_check_figures(mirror, task):
     assert all(np.nanmin(benchmark.label_std(t)) >= 0 for t in benchmark.tasks)
 
 
-def test_designs_have_the_means_of_the_source(mirror):
-    from archcast.datasets._csv_tables import numbers, read_columns
+def test_deviation_is_that_of_all_runs_behind_a_label(mirror):
+    table = read_columns(datasets.fetch("hat/iwslt14deen_gpu_titanxp.csv"))
+    mean, std = (numbers(table[f"latency_{kind}_decoder"]) for kind in ("mean", "std"))
+    benchmark, task = datasets.load("hat_iwslt14deen"), "titan_xp/decoder_latency_ms"
+    seeds, found = benchmark.seeds(task), benchmark.label_std(task)
+    several = np.flatnonzero(np.isfinite(seeds).sum(1) > 1)
+    assert len(several) == 2
+    for row in several:
+        lines = [int(np.flatnonzero(mean == v)[0]) for v in seeds[row][np.isfinite(seeds[row])]]
+        # Two runs a measurement that have its mean and deviation, and all four of them together.
+        runs = [mean[line] + sign * std[line] for line in lines for sign in (-1, 1)]
+        assert found[row] == pytest.approx(np.std(runs))
+    one = int(np.flatnonzero(np.isfinite(seeds).sum(1) == 1)[0])
+    assert found[one] == pytest.approx(std[np.flatnonzero(mean == seeds[one][0])[0]])
 
+
+def test_designs_have_the_means_of_the_source(mirror):
     table = read_columns(datasets.fetch("hat/iwslt14deen_gpu_titanxp.csv"))
     benchmark, space = datasets.load("hat_iwslt14deen"), get_space("hat_iwslt14deen")
     latency = numbers(table["latency_mean_decoder"])

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from archcast import datasets
+from archcast.datasets.benchmarks import nasbench_graph
+from archcast.encoders.errors import UnreadableModelError
 from archcast.encoders.spaces.nasbench_graph import DATA, NASBenchGraph
 
 NAMES = {
@@ -141,3 +143,12 @@ def test_opens_in_a_second(mirror):
     start = time.process_time()
     datasets.load("nasbench_graph").labels("cora/test_accuracy")
     assert time.process_time() - start < 1
+
+
+def test_architectures_of_another_table_are_refused(monkeypatch):
+    columns = {"cora": np.array([[0, 1, 2, 3, 4], [0, 0, 0, 0, 1]]), "cs": np.array([[8] * 5])}
+    monkeypatch.setattr(nasbench_graph, "_column", lambda data, column: columns[data])
+    with pytest.raises(UnreadableModelError, match="cs has architectures that Cora has not"):
+        nasbench_graph._rows("cs")
+    columns["cs"] = columns["cora"][:0:-1]
+    assert nasbench_graph._rows("cs").tolist() == [1]
