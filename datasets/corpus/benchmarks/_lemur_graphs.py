@@ -87,6 +87,9 @@ class _Shared:
 class LemurGraphs:
     """Builds and keeps recordings of foreign sources; graphs are made of them in milliseconds."""
 
+    def __init__(self) -> None:
+        self._passing: dict[str, str] = {}  # file -> why there is none, which may not last
+
     def graphs(self, keys: Sequence[Key]) -> list[ComputeGraph]:
         """Graphs of sources in settings; what is not recorded yet is recorded now.
 
@@ -125,6 +128,8 @@ class LemurGraphs:
                 for key, job in self._jobs.items()
                 if (job.file, key[1]) in found
             }
+            if self._passing:  # next time these may succeed
+                return {_decoded(text): reason for text, reason in reasons.items()}
             data = json.dumps(reasons).encode()
             write_atomically(kept, lambda file: file.write(data))
         return {_decoded(text): reason for text, reason in json.loads(kept.read_bytes()).items()}
@@ -220,6 +225,10 @@ class LemurGraphs:
         return _entry(path) if path.exists() else None
 
     def _keep(self, job: Job, done: Converted) -> None:
+        if done.passing:
+            self._passing[job.file] = str(done.results[0])
+            return
+        self._passing.pop(job.file, None)
         results = [
             {"recording": text, "on": device} if text else {"reason": result}
             for result, text, device in zip(done.results, done.texts, done.on, strict=True)
@@ -232,20 +241,30 @@ class LemurGraphs:
     def result(self, key: Key) -> dict[str, Any]:
         """What is kept of a name in a setting: ``recording`` and ``on``, or ``reason``."""
         job = self._jobs[key] if key in self._jobs else _single(key)
+        if job.file in self._passing:
+            return {"reason": self._passing[job.file]}
         return _entry(self.folder / job.file)["results"][list(job.settings).index(key[1])]
 
     def _reasons(self) -> dict[tuple[str, Setting], str]:
         """File and setting of what gives no graph, with the reason."""
-        paths = [self.folder / job.file for job in self.jobs]
+        jobs = [job for job in self.jobs if job.file not in self._passing]
+        paths = [self.folder / job.file for job in jobs]
         # Spawned, not forked: numerical libraries hold threads that do not survive a fork.
         with ProcessPoolExecutor(_WORKERS, mp_context=get_context("spawn")) as executor:
             told = list(executor.map(_reasons_of, paths, chunksize=64))
-        return {
+        lasting = {
             (job.file, kind): reason
-            for job, reasons in zip(self.jobs, told, strict=True)
+            for job, reasons in zip(jobs, told, strict=True)
             for kind, reason in zip(job.settings, reasons, strict=True)
             if reason
         }
+        passing = {
+            (job.file, kind): self._passing[job.file]
+            for job in self.jobs
+            for kind in job.settings
+            if job.file in self._passing
+        }
+        return lasting | passing
 
     def _graph(self, key: Key) -> ComputeGraph:
         name, kind = key

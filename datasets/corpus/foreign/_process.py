@@ -7,11 +7,12 @@ import os
 import selectors
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from archcast.datasets.foreign._recordings import checked
 from archcast.datasets.foreign._sandbox import Limits, missing
@@ -35,6 +36,8 @@ class Converted:
         on: for each setting the device the recording was made on; empty where there is none.
         held: the limits that held while the source ran.
         seconds: wall-clock time.
+        passing: whether there are no results for a reason that may be gone next time: the machine
+            was busy or short of memory, or the worker was killed.
     """
 
     results: list[Recording | str]
@@ -42,6 +45,7 @@ class Converted:
     on: list[str] = field(default_factory=list)
     held: tuple[str, ...] = ()
     seconds: float = 0.0
+    passing: bool = False
 
 
 class ForeignCode:
@@ -103,8 +107,9 @@ class ForeignCode:
             Recordings, or reasons why there are none; nothing a source does raises here.
 
         Raises:
-            SandboxError: a limit turned out not to hold, and ``unconfined`` is not set.
-            MissingExtraError: torch is not installed.
+            SandboxError: a limit turned out not to hold, and ``unconfined`` is not set; or no
+                worker process starts.
+            MissingExtraError: torch or torchvision is not installed.
         """
         full = [{"dtype": "float32", "prm": {}, **setting} for setting in settings]
         request = {
@@ -113,27 +118,51 @@ class ForeignCode:
             "limits": self.limits.to_json(),
             "unconfined": self.unconfined,
         }
-        answer = self._ask(json.dumps(request).encode() + b"\n")
+        line = json.dumps(request).encode() + b"\n"
+        # A worker may have died between two sources, so another one is asked once.
+        answer = self._ask(line) or self._ask(line)
         if answer is None:
-            return Converted(["no answer"] * len(full), [""] * len(full), [""] * len(full))
+            nothing = [""] * len(full)
+            return Converted(["no answer"] * len(full), nothing, nothing, passing=True)
         return _converted(answer, len(full))
 
     def _ask(self, line: bytes) -> dict[str, Any] | None:
-        seconds = self.limits.seconds + _GRACE_SECONDS
         if self._worker is None:
-            self._worker = _started()
-            seconds += _START_SECONDS
+            self._start()
+        assert self._worker is not None
         assert self._worker.stdin is not None
         try:
             self._worker.stdin.write(line)
             self._worker.stdin.flush()
-            reply = self._line(seconds)
+            reply = self._line(self.limits.seconds + _GRACE_SECONDS)
         except BrokenPipeError:
             reply = b""
         if not reply:
             self.close()
             return None
         return json.loads(reply)
+
+    def _start(self) -> None:
+        """Start the worker, and wait until it is ready.
+
+        Raises:
+            SandboxError: it does not start.
+            MissingExtraError: what it needs is not installed.
+        """
+        with tempfile.TemporaryFile() as complaints:
+            self._worker = _started(complaints)
+            if self._line(_START_SECONDS):
+                return
+            self.close()
+            complaints.seek(0)
+            lines = complaints.read().decode("utf-8", "replace").strip().splitlines()
+        last = lines[-1][:300] if lines else f"not ready after {_START_SECONDS} seconds"
+        if last.startswith("ModuleNotFoundError"):
+            raise MissingExtraError(
+                f"foreign code needs torch and torchvision: pip install 'archcast[torch]' ({last}; "
+                "packages of the user alone do not count)"
+            )
+        raise SandboxError(f"the process that confines foreign code does not start: {last}")
 
     def _line(self, seconds: float) -> bytes:
         """One line of the worker's; empty if it takes too long, is too long, or the worker died."""
@@ -157,7 +186,7 @@ class ForeignCode:
         return line
 
 
-def _started() -> subprocess.Popen[bytes]:
+def _started(complaints: IO[bytes]) -> subprocess.Popen[bytes]:
     from importlib.util import find_spec
 
     if find_spec("torch") is None:
@@ -167,14 +196,14 @@ def _started() -> subprocess.Popen[bytes]:
         [sys.executable, "-I", "-B", "-m", "archcast.datasets.foreign._worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=complaints,
         env=_ENVIRONMENT,
         cwd=os.sep,
     )
 
 
 def _converted(answer: dict[str, Any], count: int) -> Converted:
-    seconds, end = float(answer["seconds"]), str(answer["end"])
+    seconds, end, passing = float(answer["seconds"]), str(answer["end"]), answer["passing"] is True
     try:
         told = json.loads(answer["text"])
         if "refused" in told:
@@ -185,7 +214,7 @@ def _converted(answer: dict[str, Any], count: int) -> Converted:
             raise ValueError("another number of results")
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         reason = end or "no answer"
-        return Converted([reason] * count, [""] * count, [""] * count, (), seconds)
+        return Converted([reason] * count, [""] * count, [""] * count, (), seconds, passing)
     results = [result for result, _, _ in found]
     texts, devices = [text for _, text, _ in found], [device for _, _, device in found]
     return Converted(results, texts, devices, held, seconds)

@@ -1,7 +1,8 @@
 """The process that turns foreign sources into recordings: ``python -I -m`` this module.
 
 It imports torch once and forks a confined child for every source. A request is a line of JSON on
-standard input, its answer a line on standard output. The parent believes nothing a child says:
+standard input, its answer a line on standard output, after a first line that says it is ready. The
+parent believes nothing a child says:
 what comes through the pipe is passed on as text, cut off at a size.
 """
 
@@ -21,6 +22,10 @@ from archcast.datasets.foreign._sandbox import WALLS, Limits, confine
 from archcast.datasets.foreign._syscalls import die_with_parent
 
 _CHUNK = 1 << 20
+_LATE, _KILLED = "out of time", "killed by SIGKILL"
+#: The share of its processor time that a source must have used up to be called too slow; one that
+#: used less of it waited for others.
+_USED_UP = 0.9
 
 
 def main() -> None:
@@ -30,6 +35,8 @@ def main() -> None:
     _source.prepare()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # nothing but answers may reach the real standard output
+    answers.write(json.dumps({"ready": True}) + "\n")
+    answers.flush()
     for line in sys.stdin:
         request = json.loads(line)
         answers.write(json.dumps(_serve(request)) + "\n")
@@ -52,10 +59,26 @@ def _serve(request: dict[str, Any]) -> dict[str, Any]:
             os.close(reading)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
-            _, status = os.waitpid(child, 0)
-    if end == "" and os.WIFSIGNALED(status) and os.WTERMSIG(status) != signal.SIGKILL:
+            _, status, used = os.wait4(child, 0)
+    if not text and not end and os.WIFSIGNALED(status):
         end = f"killed by {signal.Signals(os.WTERMSIG(status)).name}"
-    return {"text": text, "end": end, "seconds": round(time.monotonic() - started, 4)}
+    end, passing = _verdict(end, used.ru_utime + used.ru_stime, limits)
+    seconds = round(time.monotonic() - started, 4)
+    return {"text": text, "end": end, "passing": passing, "seconds": seconds}
+
+
+def _verdict(end: str, used: float, limits: Limits) -> tuple[str, bool]:
+    """How a source ended, and whether that may be the machine's fault rather than its own.
+
+    Args:
+        end: out of time, or killed: by the limit on processor time or for want of memory; or
+            anything else.
+        used: seconds of processor time.
+        limits: of the source.
+    """
+    if end not in (_LATE, _KILLED):
+        return end, False
+    return (_LATE, False) if used >= _USED_UP * limits.seconds else (end, True)
 
 
 def _read(pipe: int, limits: Limits, started: float) -> tuple[str, str]:
@@ -65,7 +88,7 @@ def _read(pipe: int, limits: Limits, started: float) -> tuple[str, str]:
     while True:
         left = limits.seconds - (time.monotonic() - started)
         if left <= 0 or not select.select([pipe], [], [], left)[0]:
-            return "", "out of time"
+            return "", _LATE
         part = os.read(pipe, _CHUNK)
         if not part:
             return b"".join(parts).decode("utf-8", "replace"), ""

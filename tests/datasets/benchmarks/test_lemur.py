@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from archcast import datasets
-from archcast.datasets.benchmarks import _lemur_settings, _lemur_trials
+from archcast.datasets.benchmarks import _lemur_graphs, _lemur_settings, _lemur_trials
 from archcast.datasets.benchmarks import lemur as module
 from archcast.datasets.benchmarks._lemur_graphs import Job, LemurGraphs, causes, digest
 from archcast.datasets.benchmarks._lemur_settings import Setting
 from archcast.datasets.benchmarks._lemur_space import LEMUR
-from archcast.datasets.foreign import _sandbox
+from archcast.datasets.foreign import Converted, _sandbox
 from archcast.encoders.errors import InvalidSpecError, SandboxError, UnreadableModelError
 from archcast.encoders.spaces import get_space, recognise
 
@@ -244,6 +244,41 @@ def test_workers_share_the_work_and_an_interruption_stops_all(lemur, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         builder.record(jobs, workers=1)
     assert builder.entry(jobs[3]) is None
+
+
+def test_an_end_that_may_not_last_is_not_kept(lemur, monkeypatch, tmp_path):
+    monkeypatch.setenv("ARCHCAST_CACHE", str(tmp_path))
+    answers = [Converted(["out of time"], [""], [""], passing=True), Converted(["no"], [""], [""])]
+
+    class Worker:
+        __enter__ = lambda self: self  # noqa: E731
+        __exit__ = lambda self, *_: None  # noqa: E731
+        convert = lambda self, *_: answers.pop(0)  # noqa: E731
+
+    monkeypatch.setattr(_lemur_graphs, "ForeignCode", Worker)
+    key = ("AlexNet", Setting((3, 99, 99), (10,)))
+    builder = LemurGraphs()
+    with pytest.raises(UnreadableModelError, match="out of time"):
+        builder.graphs([key])
+    assert not list(tmp_path.rglob("*.json.xz"))
+    for again in (builder, LemurGraphs()):
+        with pytest.raises(UnreadableModelError, match="gives no network: no"):
+            again.graphs([key])
+    assert answers == []
+
+
+def test_failures_that_may_not_last_are_told_but_not_kept(lemur, monkeypatch, tmp_path):
+    monkeypatch.setenv("ARCHCAST_CACHE", str(tmp_path))
+    builder = LemurGraphs()
+    key, job = next(iter(builder._jobs.items()))
+
+    def record(jobs, **_):
+        builder._passing[job.file] = "no answer"
+
+    monkeypatch.setattr(builder, "record", record)
+    monkeypatch.setattr(builder, "jobs", [job])
+    assert builder.failed()[key] == "no answer"
+    assert not list(builder.folder.glob("failed-*"))
 
 
 def test_identical_code_under_other_names_is_recorded_once():

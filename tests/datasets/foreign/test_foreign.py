@@ -1,18 +1,18 @@
 """Foreign code: what it may not do, and that nothing of it reaches the caller but checked data."""
 
 import json
-import os
 import random
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("torch")
 
 from archcast.datasets.benchmarks._lemur_graphs import graph_of
-from archcast.datasets.foreign import _process, _sandbox
+from archcast.datasets.foreign import _process, _sandbox, _worker
 from archcast.datasets.foreign._process import ForeignCode
 from archcast.datasets.foreign._sandbox import WALLS, Limits
 from archcast.encoders._torch.capture import Recording
@@ -158,8 +158,60 @@ def test_a_dead_worker_is_replaced(worker, honest):
     assert worker._worker is not None
     worker._worker.kill()
     worker._worker.wait()
-    assert worker.convert(source("pass"), [SETTING]).results == ["no answer"]
     assert graph_of(worker.convert(source("pass"), [SETTING]).texts[0], "net") == honest
+
+
+@needs_walls
+def test_no_answer_of_any_worker_is_a_passing_end(monkeypatch):
+    with ForeignCode() as worker:
+        monkeypatch.setattr(worker, "_ask", lambda line: None)
+        done = worker.convert(source("pass"), [SETTING])
+    assert (done.results, done.passing) == (["no answer"], True)
+
+
+@needs_walls
+@pytest.mark.parametrize(
+    ("deed", "passing"),
+    [("time.sleep(1000)", True), ("os._exit(3)", False), ("os.abort()", False)],
+)
+def test_an_end_that_may_be_the_machines_fault_is_a_passing_one(worker, monkeypatch, deed, passing):
+    monkeypatch.setattr(worker, "limits", Limits(seconds=1))
+    assert worker.convert(source(deed), [SETTING]).passing == passing
+
+
+@pytest.mark.parametrize(
+    ("end", "used", "verdict"),
+    [
+        ("out of time", 29.5, ("out of time", False)),
+        ("out of time", 9.0, ("out of time", True)),
+        ("killed by SIGKILL", 30.0, ("out of time", False)),
+        ("killed by SIGKILL", 9.0, ("killed by SIGKILL", True)),
+        ("killed by SIGABRT", 9.0, ("killed by SIGABRT", False)),
+        ("", 9.0, ("", False)),
+    ],
+)
+def test_who_used_up_its_processor_time_is_too_slow(end, used, verdict):
+    assert _worker._verdict(end, used, Limits(seconds=30)) == verdict
+
+
+@needs_walls
+@pytest.mark.parametrize(
+    ("code", "error", "message"),
+    [
+        ("import torchvision_of_nobody", MissingExtraError, "No module named 'torchvision_of_no"),
+        ("raise OSError('no room')", SandboxError, "does not start: OSError: no room"),
+        ("pass", SandboxError, "not ready"),
+    ],
+)
+def test_a_worker_that_does_not_start_is_an_error(monkeypatch, code, error, message):
+    real = subprocess.Popen
+    monkeypatch.setattr(
+        _process.subprocess, "Popen", lambda command, **kw: real([*command[:-2], "-c", code], **kw)
+    )
+    with ForeignCode() as worker:
+        for _ in range(2):
+            with pytest.raises(error, match=message):
+                worker.convert(source("pass"), [SETTING])
 
 
 DEEDS = [
@@ -217,7 +269,12 @@ def test_without_walls_nothing_is_run(monkeypatch):
 def test_a_wall_that_fails_late_is_an_error_too(monkeypatch):
     monkeypatch.setattr(_process, "missing", list)
     worker = ForeignCode()
-    answer = {"text": json.dumps({"refused": ["seccomp"]}), "end": "", "seconds": 0.1}
+    answer = {
+        "text": json.dumps({"refused": ["seccomp"]}),
+        "end": "",
+        "passing": False,
+        "seconds": 0.1,
+    }
     monkeypatch.setattr(worker, "_ask", lambda line: answer)
     with pytest.raises(SandboxError, match="seccomp missing"):
         worker.convert(source("pass"), [SETTING])
@@ -235,7 +292,14 @@ def test_missing_torch_names_the_extra(monkeypatch):
         worker.convert(source("pass"), [SETTING])
 
 
+@needs_walls
 def test_the_worker_inherits_no_secrets(monkeypatch):
-    monkeypatch.setenv("ARCHCAST_SECRET", "x")
-    assert "ARCHCAST_SECRET" in os.environ
-    assert "ARCHCAST_SECRET" not in _process._ENVIRONMENT
+    monkeypatch.setenv("ARCHCAST_SECRET", "hidden")
+    told = "raise ValueError(f'{os.environ.get(\"ARCHCAST_SECRET\")} {len(os.environ)}')"
+    with ForeignCode() as worker:
+        done = worker.convert(source(told), [SETTING])
+        assert worker._worker is not None
+        inherited = Path(f"/proc/{worker._worker.pid}/environ").read_bytes()
+    assert done.results == ["run: ValueError: None 0"]
+    assert b"LANG=" in inherited  # it can be read
+    assert b"ARCHCAST_SECRET" not in inherited
