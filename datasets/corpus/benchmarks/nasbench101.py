@@ -5,23 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
-from tqdm import tqdm
 
 from archcast.datasets._benchmark import Benchmark, FloatArray
-from archcast.datasets._fetch import cache_folder, fetch
+from archcast.datasets._fetch import fetch
+from archcast.datasets.benchmarks._nasbench101_table import cell_table
 from archcast.datasets.benchmarks._nasbench101_zen import zen_scores
-from archcast.encoders._files import write_atomically
-from archcast.encoders.spaces._nasbench101_cells import (
-    MAX_VERTICES,
-    CellTable,
-    module_hashes,
-    unique_cells,
-)
 from archcast.encoders.spaces.nasbench101 import Cell101, NASBench101
 
 _FILES: Final = ("nasbench101/20k.json", "nasbench101/10k.json")
@@ -29,7 +20,6 @@ _BUDGETS: Final = (4, 12, 36, 108)
 #: Seconds the training of 108 epochs took.
 _TIME: Final = "tpu_v2/training_time_s"
 _RECIPE: Final = {"optimizer": "rmsprop", "batch_size": 256, "pretrain": None, "inherited": False}
-_INNER: Final = MAX_VERTICES - 2
 
 
 def load() -> Benchmark:
@@ -73,7 +63,7 @@ def specs_of(hashes: list[str]) -> list[str]:
     Raises:
         KeyError: a hash that no cell of the space has.
     """
-    table = _cells()
+    table = cell_table()
     known = table["hashes"].view("S16").ravel()
     order = np.argsort(known)
     wanted = np.array([bytes.fromhex(text) for text in hashes], "S16")
@@ -103,43 +93,3 @@ def _percent(fractions: Sequence[Any]) -> FloatArray:
 def _zen(hashes: list[str]) -> FloatArray:
     scores = zen_scores()
     return np.array([scores.get(name, np.nan) for name in hashes])
-
-
-def _cells() -> dict[str, NDArray[Any]]:
-    """All cells: hash, vertices, adjacency as bits of an integer (row by row), labels."""
-    path = cache_folder() / "derived" / "nasbench101-cells.npz"
-    if not path.exists():
-        table = _hashed_cells()
-        write_atomically(path, lambda file: np.savez(file, allow_pickle=False, **table))
-    return _read(path)
-
-
-def _read(path: Path) -> dict[str, NDArray[Any]]:
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
-
-
-def _hashed_cells() -> dict[str, NDArray[Any]]:
-    parts = []
-    with tqdm(total=NASBench101.size, desc="NAS-Bench-101 cells", disable=None) as bar:
-        for table in unique_cells():
-            for start in range(0, len(table.matrices), 20_000):
-                rows = slice(start, start + 20_000)
-                part = CellTable(table.matrices[rows], table.labels[rows])
-                parts.append(_packed(part))
-                bar.update(len(part.matrices))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _packed(cells: CellTable) -> dict[str, NDArray[Any]]:
-    count, vertices = cells.matrices.shape[:2]
-    bits = np.int64(1) << np.arange(vertices**2)
-    labels = np.zeros((count, _INNER), np.int8)
-    labels[:, : vertices - 2] = cells.labels
-    digests = b"".join(bytes.fromhex(text) for text in module_hashes(cells))
-    return {
-        "hashes": np.frombuffer(digests, np.uint8).reshape(count, 16),
-        "vertices": np.full(count, vertices, np.int8),
-        "matrices": cells.matrices.reshape(count, -1).astype(np.int64) @ bits,
-        "labels": labels,
-    }

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from archcast import datasets
+from archcast.datasets.benchmarks import _nasbench101_table
 from archcast.datasets.benchmarks.nasbench101 import specs_of
 from archcast.encoders.spaces._nasbench101_cells import CellTable, module_hashes
 from archcast.encoders.spaces.nasbench101 import NASBench101
@@ -134,6 +135,26 @@ def test_query_reads_isomorphic_cells(nasbench101, joined):
         nasbench101.query(texts, "cifar10/val_accuracy"),
         nasbench101.labels("cifar10/val_accuracy"),
     )
+
+
+def test_the_table_of_cells_is_made_again_when_damaged(tmp_path, monkeypatch):
+    monkeypatch.setenv("ARCHCAST_CACHE", str(tmp_path))
+    made = []
+
+    def few():
+        made.append(1)
+        return {"vertices": np.array([2, 3])}
+
+    monkeypatch.setattr(_nasbench101_table, "_hashed_cells", few)
+    for _ in range(2):
+        assert _nasbench101_table.cell_table()["vertices"].tolist() == [2, 3]
+    assert len(made) == 1
+    (path,) = tmp_path.glob("derived/nasbench101-cells-*.npz")
+    path.write_bytes(path.read_bytes()[:50])
+    assert _nasbench101_table.cell_table()["vertices"].tolist() == [2, 3]
+    monkeypatch.setattr(_nasbench101_table, "fingerprint", lambda files: "other")
+    _nasbench101_table.cell_table()
+    assert len(made) == 3
 
 
 def test_hash_of_no_cell(nasbench101):
