@@ -90,6 +90,24 @@ def test_cards_are_complete(name):
     assert set(card.files) <= set(registry())
 
 
+@pytest.mark.parametrize(
+    ("name", "network"),
+    [
+        ("accel_nasbench", "at 224 pixels for all tasks"),
+        ("nasbench201", "CIFAR-10's networks (10 classes, 32 pixels) for all tasks"),
+        ("nasbench_graph", "Cora's networks (1,433 features, 7 classes, 256 wide) for all tasks"),
+        ("nasbench_mr", "the classifier of 50 classes at 128x128"),
+        ("transnas_macro", "end with the classifier of objects"),
+        ("transnas_micro", "end with the classifier of objects"),
+    ],
+)
+def test_cards_say_which_tasks_network_the_graph_is(name, network):
+    """Their tasks have networks of different heads or inputs, but a row has one graph."""
+    text = " ".join(datasets.info(name).traps)
+    assert "Graphs" in text
+    assert network in text
+
+
 def test_every_registered_file_belongs_to_a_card():
     used = {file for name in datasets.list_benchmarks() for file in datasets.info(name).files}
     # Copies of tables that a card's files hold, too, or that add nothing; kept for tests.
