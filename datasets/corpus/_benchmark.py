@@ -158,6 +158,9 @@ class Benchmark:
         """(N,) family of every row: what must stay together in a split by family.
 
         The space's name for all rows where the source knows no families.
+
+        Raises:
+            DownloadError: the data is not here and cannot be fetched.
         """
         return tuple(self._family_reader()) if self._family_reader else (self.space,) * len(self)
 

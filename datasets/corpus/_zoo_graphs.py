@@ -1,4 +1,4 @@
-"""Graphs of a model zoo's architectures: exported once, without weights, and kept."""
+"""Graphs of a model zoo's architectures: recorded once, without weights, and kept."""
 
 from __future__ import annotations
 

@@ -66,11 +66,19 @@ class Space(ABC, Generic[Cell]):
 
     @abstractmethod
     def neighbours(self, spec: Any) -> list[str]:
-        """The specifications one change away: the mutations of evolutionary search."""
+        """The specifications one change away: the mutations of evolutionary search.
+
+        Raises:
+            InvalidSpecError: the specification is not well formed.
+        """
 
     @abstractmethod
     def crossover(self, first: Any, second: Any, seed: int = 0) -> str:
-        """A child of two specifications, each part taken from one of them at random."""
+        """A child of two specifications, each part taken from one of them at random.
+
+        Raises:
+            InvalidSpecError: a specification is not well formed.
+        """
 
     def enumerate(self) -> Iterator[str]:
         """All specifications, in a fixed order.

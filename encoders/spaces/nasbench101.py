@@ -160,7 +160,11 @@ class NASBench101(Space[Cell101]):
                 yield self.text(Cell101(matrix, operators))
 
     def neighbours(self, spec: Any) -> list[str]:
-        """The valid cells that differ in one operator or one edge."""
+        """The valid cells that differ in one operator or one edge.
+
+        Raises:
+            InvalidSpecError: the specification is not well formed.
+        """
         cell = self.parse(spec)
         changed = [
             Cell101(cell.matrix, (*cell.operators[:v], op, *cell.operators[v + 1 :]))
@@ -177,7 +181,11 @@ class NASBench101(Space[Cell101]):
         return list(dict.fromkeys(self.text(c) for c in changed))
 
     def crossover(self, first: Any, second: Any, seed: int = 0) -> str:
-        """Every edge and operator taken from one of the two, until the cell is valid."""
+        """Every edge and operator taken from one of the two, until the cell is valid.
+
+        Raises:
+            InvalidSpecError: a specification is not well formed.
+        """
         parents = [_spread(self.parse(spec)) for spec in (first, second)]
         rng = np.random.default_rng(seed)
         for _ in range(100):

@@ -144,7 +144,7 @@ class Zoo(Space[Model]):
 
         Raises:
             InvalidSpecError: a specification is not well formed.
-            UnreadableModelError: ``torch.export`` cannot follow a module.
+            UnreadableModelError: a module cannot be recorded.
             MissingExtraError: the package is not installed.
         """
         cells = [self.parse(spec) for spec in specs]
@@ -158,7 +158,12 @@ class Zoo(Space[Model]):
     def module(
         self, spec: Any, num_classes: int | None = None, image_size: int | None = None
     ) -> torch.nn.Module:
-        """The package's own module, with random weights; see :meth:`graphs` for the arguments."""
+        """The package's own module, with random weights; see :meth:`graphs` for the arguments.
+
+        Raises:
+            InvalidSpecError: the specification is not well formed.
+            MissingExtraError: the package is not installed.
+        """
         name, size = self.parse(spec)
         return self.make(name, image_size or size, num_classes)
 
@@ -173,12 +178,22 @@ class Zoo(Space[Model]):
         yield from self.names()
 
     def neighbours(self, spec: Any) -> list[str]:
-        """The other architectures of its :func:`family`, at their own image sizes."""
+        """The other architectures of its :func:`family`, at their own image sizes.
+
+        Raises:
+            InvalidSpecError: the specification is not well formed.
+            MissingExtraError: the package is not installed.
+        """
         own, _ = self.parse(spec)
         return [name for name in self.names() if family(name) == family(own) and name != own]
 
     def crossover(self, first: Any, second: Any, seed: int = 0) -> str:
-        """One of the two, at random: names cannot be mixed."""
+        """One of the two, at random: names cannot be mixed.
+
+        Raises:
+            InvalidSpecError: a specification is not well formed.
+            MissingExtraError: the package is not installed.
+        """
         return self.text(self.parse((first, second)[np.random.default_rng(seed).integers(2)]))
 
     def _graph(self, cell: Model, num_classes: int | None) -> ComputeGraph:
