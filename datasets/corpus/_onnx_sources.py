@@ -15,7 +15,8 @@ from typing import IO, Final, NamedTuple, cast
 
 from archcast.encoders.errors import StorageError, UnreadableModelError
 
-_SUFFIX: Final = ".onnx"
+#: Ending of the files.
+SUFFIX: Final = ".onnx"
 _ARCHIVES: Final = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 #: A packed file of more bytes is not read: it could unpack to anything.
 _LARGEST: Final = 1 << 30
@@ -56,7 +57,7 @@ def members(source: Path) -> Iterator[Member]:
     if source.is_dir():
         for path in sorted(p for p in source.rglob("*") if p.is_file()):
             name = path.relative_to(source).as_posix()
-            if name.lower().endswith(_SUFFIX):
+            if name.lower().endswith(SUFFIX):
                 yield Member(name, partial(_itself, path))
             elif name.lower().endswith(_ARCHIVES):
                 for member in _packed(path):
@@ -81,7 +82,7 @@ def _packed(path: Path) -> Iterator[Member]:
 def _zipped(path: Path) -> Iterator[Member]:
     with zipfile.ZipFile(path) as archive:
         for info in sorted(archive.infolist(), key=lambda info: info.filename):
-            if info.filename.lower().endswith(_SUFFIX):
+            if info.filename.lower().endswith(SUFFIX):
                 yield Member(info.filename, partial(_unzipped, archive, info))
 
 
@@ -96,7 +97,7 @@ def _unzipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 def _tarred(path: Path) -> Iterator[Member]:
     with _decompressed(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
         for info in archive:
-            if info.isfile() and info.name.lower().endswith(_SUFFIX):
+            if info.isfile() and info.name.lower().endswith(SUFFIX):
                 yield Member(info.name.removeprefix("./"), partial(_untarred, archive, info))
         # Where it is cut off, tarfile takes that for its end; the decompressors do not.
         while stream.read(1 << 20):

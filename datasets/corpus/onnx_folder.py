@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from archcast import encoders
 from archcast.datasets._label_tables import (
@@ -22,12 +22,10 @@ from archcast.datasets._label_tables import (
     number,
     read_rows,
 )
-from archcast.datasets._onnx_sources import Member, members
+from archcast.datasets._onnx_sources import SUFFIX, Member, members
 from archcast.encoders._onnx.skim import read_metadata
 from archcast.encoders.errors import ArchcastError, UnreadableModelError
 from archcast.encoders.graph import ComputeGraph
-
-_SUFFIX: Final = ".onnx"
 
 
 class OnnxRow(NamedTuple):
@@ -179,4 +177,4 @@ def _labels(table: Path, path_column: str, value_column: str) -> dict[str, float
 
 def _stem(name: str) -> str:
     """Tables write paths with and without the ending."""
-    return name.replace("\\", "/").removeprefix("./").removesuffix(_SUFFIX)
+    return name.replace("\\", "/").removeprefix("./").removesuffix(SUFFIX)

@@ -12,12 +12,12 @@ from typing import Final
 import numpy as np
 
 from archcast.datasets._fetch import fetch
+from archcast.datasets.benchmarks._naslib import naslib_codes
 from archcast.encoders.spaces._nasbench101_cells import CellTable, module_hashes
 from archcast.encoders.spaces.nasbench101 import Cell101, NASBench101
 
 #: NASLib's codes of operators; 0 and 1 are a cell's input and output.
 _OPERATORS: Final = {2: "maxpool3x3", 3: "conv1x1", 4: "conv3x3"}
-_BRACKETS: Final = str.maketrans("()", "[]")
 
 
 @cache
@@ -31,7 +31,7 @@ def zen_scores() -> dict[str, float]:
     with zipfile.ZipFile(fetch("nasbench101/zen.zip")) as archive:
         for name in archive.namelist():
             for row in json.loads(archive.read(name)) if name.endswith(".json") else ():
-                codes = json.loads(row["arch"].translate(_BRACKETS))
+                codes = naslib_codes(row["arch"])
                 scores[_cell(codes)] = row["zen"]["score"]
     alike: dict[int, list[Cell101]] = defaultdict(list)
     for cell in scores:

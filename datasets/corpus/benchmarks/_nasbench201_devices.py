@@ -10,6 +10,7 @@ import numpy as np
 from archcast.datasets._benchmark import FloatArray, Reader, Recipe
 from archcast.datasets._fetch import fetch
 from archcast.datasets._unpickle import load_torch
+from archcast.datasets.benchmarks._help import on_gpus, on_others
 from archcast.datasets.benchmarks._nasbench201_rows import by_index, naslib_columns, specs
 from archcast.encoders.errors import MissingExtraError
 
@@ -25,11 +26,8 @@ _HW_METRICS: Final = {
     "arithmetic_intensity": ("eyeriss",),
 }
 _HW_COLUMNS: Final = {"latency_ms": "latency", "energy_mj": "energy"}
-#: Devices HELP measured, with the batch where it tried several. Four more of its files (eyeriss,
-#: fpga, pixel3, raspi4) are HW-NAS-Bench's CIFAR-10 column number for number.
-_GPUS: Final = ("1080ti", "2080ti", "titan_rtx", "titanx", "titanxp")
-_CPUS: Final = ("gold_6226", "gold_6240", "silver_4114", "silver_4210r")
-_PHONES: Final = ("essential_ph_1", "pixel2", "samsung_a50", "samsung_s7")
+#: What HELP's GPUs were measured with. Four more of its files (eyeriss, fpga, pixel3, raspi4) are
+#: HW-NAS-Bench's CIFAR-10 column number for number.
 _BATCHES: Final = (1, 32, 256)
 #: Device and runtime of HW-NAS-Bench-360; energy was measured on the first three.
 _RUNTIMES: Final = (
@@ -86,21 +84,10 @@ def _supported(file: str, column: str) -> FloatArray:
 
 
 def _help() -> dict[str, tuple[Reader, Recipe]]:
-    found: dict[str, tuple[Reader, Recipe]] = {}
-    for gpu in _GPUS:
-        for batch in _BATCHES:
-            recipe = {"device": gpu, "batch_size": batch}
-            found[f"{_dashed(gpu)}-batch{batch}/latency_ms"] = (
-                partial(_latency, f"{gpu}_{batch}"),
-                recipe,
-            )
-    for device in _CPUS + _PHONES:
-        found[f"{_dashed(device)}/latency_ms"] = partial(_latency, device), {"device": device}
-    return found
-
-
-def _dashed(device: str) -> str:
-    return device.removesuffix("_1").replace("_", "-")
+    return {
+        task: (partial(_latency, file), recipe)
+        for task, file, recipe in (*on_gpus(_BATCHES), *on_others())
+    }
 
 
 def _latency(device: str) -> FloatArray:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
@@ -12,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archcast.datasets._benchmark import FloatArray
+from archcast.datasets._csv_tables import numbers, read_columns
 from archcast.datasets._fetch import fetch
+from archcast.datasets.benchmarks._naslib import naslib_codes
 from archcast.encoders.spaces.nasbench201 import CONV1, CONV3, NONE, POOL, SKIP, NASBench201
 
 #: A cell, as the space parses it.
@@ -20,22 +20,17 @@ Cell = tuple[int, ...]
 #: NASLib's code of an operator, and where each of its edges stands in the text.
 _NASLIB_OPERATORS: Final = (SKIP, NONE, CONV3, CONV1, POOL)
 _NASLIB_EDGES: Final = (0, 1, 3, 2, 4, 5)
-_BRACKETS: Final = str.maketrans("()", "[]")
 
 
 @cache
-def table() -> dict[str, list[str]]:
+def table() -> dict[str, Sequence[str]]:
     """Columns of the table of test accuracies, whose rows are the benchmark's own index."""
-    with fetch("nasbench201/test.csv").open(newline="", encoding="utf-8") as file:
-        header, *rows = csv.reader(file)
-    return {
-        name: list(column) for name, column in zip(header, zip(*rows, strict=True), strict=True)
-    }
+    return read_columns(fetch("nasbench201/test.csv"))
 
 
 def specs() -> list[str]:
     """(15,625,) cell strings."""
-    return table()["ArchitectureString"]
+    return list(table()["ArchitectureString"])
 
 
 @cache
@@ -61,7 +56,7 @@ def from_codes(codes: Sequence[int], operators: Sequence[int], edges: Iterable[i
 
 def from_naslib(text: str) -> Cell:
     """A cell written as NASLib does, such as ``(4, 0, 3, 1, 4, 3)``."""
-    return from_codes(json.loads(text.translate(_BRACKETS)), _NASLIB_OPERATORS, _NASLIB_EDGES)
+    return from_codes(naslib_codes(text), _NASLIB_OPERATORS, _NASLIB_EDGES)
 
 
 def aligned(values: Mapping[Cell, Any], *width: int) -> FloatArray:
@@ -89,13 +84,14 @@ def naslib_columns(file: str) -> dict[str, FloatArray]:
     Returns:
         Column -> (15,625,) numbers, NaN for cells without a row.
     """
-    with fetch(file).open(newline="", encoding="utf-8") as stream:
-        header, *lines = csv.reader(stream)
-    numeric = [at for at, name in enumerate(header) if name not in ("net", "net_str")]
-    where = [rows()[from_naslib(line[0])] for line in lines]
-    values = np.full((len(specs()), len(numeric)), np.nan)
-    values[where] = [[line[at] for at in numeric] for line in lines]
-    return {header[at]: values[:, place] for place, at in enumerate(numeric)}
+    columns = read_columns(fetch(file))
+    where = [rows()[from_naslib(text)] for text in columns["net"]]
+    found: dict[str, FloatArray] = {}
+    for name, texts in columns.items():
+        if name not in ("net", "net_str"):
+            found[name] = np.full(len(specs()), np.nan)
+            found[name][where] = numbers(texts)
+    return found
 
 
 def by_index(index: NDArray[np.int64], values: FloatArray) -> FloatArray:

@@ -10,14 +10,12 @@ import numpy as np
 from archcast.datasets._benchmark import Benchmark, FloatArray
 from archcast.datasets._fetch import fetch
 from archcast.datasets._unpickle import load_torch
+from archcast.datasets.benchmarks._help import on_gpus, on_others
 from archcast.encoders.spaces.fbnet import OPERATORS, FBNet
 
-_GPUS: Final = ("1080ti", "2080ti", "titan_rtx", "titanx", "titanxp")
 _BATCHES: Final = (1, 32, 64)
 #: Devices HW-NAS-Bench has; their latencies are sums over a table of blocks.
 TABLED: Final = ("eyeriss", "fpga", "pixel3", "raspi4")
-_CPUS: Final = ("gold_6226", "gold_6240", "silver_4114", "silver_4210r")
-_PHONES: Final = ("essential_ph_1", "pixel2", "samsung_a50", "samsung_s7")
 
 
 def load() -> Benchmark:
@@ -29,13 +27,9 @@ def load() -> Benchmark:
     space, specs = FBNet(), _specs()
     recipes: dict[str, dict[str, Any]] = {}
     files: dict[str, str] = {}
-    for gpu in _GPUS:
-        for batch in _BATCHES:
-            task = f"{gpu.replace('_', '-')}-batch{batch}/latency_ms"
-            files[task], recipes[task] = f"{gpu}_{batch}", {"device": gpu, "batch_size": batch}
-    for device in _CPUS + _PHONES + TABLED:
-        task = f"{device.removesuffix('_1').replace('_', '-')}/latency_ms"
-        files[task], recipes[task] = device, {"device": device, "measured": device not in TABLED}
+    for task, file, recipe in (*on_gpus(_BATCHES), *on_others(TABLED)):
+        measured = {} if "batch_size" in recipe else {"measured": file not in TABLED}
+        files[task], recipes[task] = file, recipe | measured
     return Benchmark(
         "fbnet",
         specs,

@@ -33,4 +33,4 @@ def load() -> Benchmark:
 
 def isomorphism_classes() -> list[str]:
     """(15,625,) the benchmark's own isomorphism strings, equal for cells it calls the same."""
-    return table()["UniqueString"]
+    return list(table()["UniqueString"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from ast import literal_eval
 from functools import cache, partial
 from typing import Final, NamedTuple
@@ -10,6 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from archcast.datasets._benchmark import Benchmark, FloatArray
+from archcast.datasets._csv_tables import read_columns
 from archcast.datasets._fetch import fetch
 from archcast.encoders.spaces.ofa_mobilenetv3 import OFAMobileNetV3
 
@@ -65,12 +65,12 @@ def evaluations() -> list[tuple[str, float]]:
 
 @cache
 def _evaluations() -> list[_Evaluation]:
-    found = []
+    found: list[_Evaluation] = []
     for name in _FILES:
-        with fetch(name).open(newline="", encoding="utf-8") as stream:
-            for row in csv.DictReader(stream):
-                counts = int(row["Model Parameters"]), int(row["MACs"])
-                found.append(_Evaluation(row["Sub-network"], *counts, float(row["Top-1 Acc (%)"])))
+        table = read_columns(fetch(name))
+        columns = ("Sub-network", "Model Parameters", "MACs", "Top-1 Acc (%)")
+        for written, params, macs, top1 in zip(*(table[c] for c in columns), strict=True):
+            found.append(_Evaluation(written, int(params), int(macs), float(top1)))
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from functools import cache, partial
 from typing import Any, Final
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archcast.datasets._benchmark import Benchmark, FloatArray
+from archcast.datasets._csv_tables import numbers, read_columns
 from archcast.datasets._fetch import fetch
 from archcast.datasets._zoo_graphs import ZooGraphs
 from archcast.encoders.spaces.zoos import family
@@ -108,8 +108,11 @@ def _recipe() -> dict[str, Any]:
 @cache
 def _rows(file: str) -> dict[tuple[str, int], dict[str, str]]:
     """(model, evaluation size) -> the fields of the table."""
-    with fetch(file).open(newline="", encoding="utf-8") as stream:
-        return {(row["model"], int(row["img_size"])): row for row in csv.DictReader(stream)}
+    columns = read_columns(fetch(file))
+    rows = (
+        dict(zip(columns, fields, strict=True)) for fields in zip(*columns.values(), strict=True)
+    )
+    return {(row["model"], int(row["img_size"])): row for row in rows}
 
 
 def _accuracy(file: str, metric: str) -> FloatArray:
@@ -119,11 +122,9 @@ def _accuracy(file: str, metric: str) -> FloatArray:
 
 
 def _speed(file: str) -> FloatArray:
-    with fetch(file).open(newline="", encoding="utf-8") as stream:
-        found = {
-            (row["model"], int(row["infer_img_size"])): float(row["infer_samples_per_sec"])
-            for row in csv.DictReader(stream)
-        }
+    columns = read_columns(fetch(file))
+    measured = zip(columns["model"], map(int, columns["infer_img_size"]), strict=True)
+    found = dict(zip(measured, numbers(columns["infer_samples_per_sec"]), strict=True))
     keys = [(_architecture(model), size) for model, size in _rows(_SETS["imagenet1k"])]
     return np.array([found.get(key, np.nan) for key in keys])
 
