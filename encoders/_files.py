@@ -46,3 +46,11 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def exists(path: str | os.PathLike[str]) -> bool:
+    """Whether there is a file; a text that no file can be called is none."""
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # too long, or a null character
+        return False

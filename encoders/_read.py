@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archcast.encoders._files import exists
 from archcast.encoders._read_types import InputShape
 from archcast.encoders._simplify import simplify
 from archcast.encoders.errors import (
@@ -19,6 +21,10 @@ from archcast.encoders.graph import ComputeGraph
 
 if TYPE_CHECKING:
     from archcast.encoders.spaces import Space
+
+
+#: A text that names a search space, not the drive of a path.
+_PREFIXED = re.compile(r"[a-zA-Z][\w-]+:(?![/\\])")
 
 
 def read(
@@ -112,7 +118,7 @@ def _named(obj: Any, shape: InputShape | None) -> ComputeGraph:
 
 def _specification(obj: Any) -> tuple[Space[Any], str] | None:
     """The search space and specification that a text is, unless there is a file of that name."""
-    if not isinstance(obj, str) or Path(obj).exists():
+    if not isinstance(obj, str) or exists(obj):
         return None
     from archcast.encoders.spaces import recognise
 
@@ -125,6 +131,10 @@ def _read_text(obj: str | os.PathLike[str], shape: InputShape | None, name: str)
         space, spec = found
         _no_shape(shape, space.name)
         return space.graph(spec)
+    if isinstance(obj, str) and _PREFIXED.match(obj) and not exists(obj):
+        from archcast.encoders.spaces import get_space
+
+        get_space(obj.partition(":")[0])  # raises, with the names that are close
     from archcast.encoders._onnx.reader import read_onnx
 
     return read_onnx(Path(obj), shape, name)

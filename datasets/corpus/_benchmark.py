@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from archcast.datasets._cards import DataCard, card
+from archcast.datasets._cards import DataCard, card, names
 from archcast.datasets._registry import unknown
-from archcast.encoders.errors import InvalidSpecError, MissingExtraError, UnknownTaskError
+from archcast.encoders.errors import (
+    InvalidSpecError,
+    MissingExtraError,
+    UnknownDatasetError,
+    UnknownTaskError,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,6 +106,8 @@ class Benchmark:
         Raises:
             UnknownDatasetError: a benchmark of one's own has none.
         """
+        if self.name not in names():
+            raise UnknownDatasetError(f"{self.name} is a benchmark of one's own, without a card")
         return card(self.name)
 
     def labels(self, task: str) -> FloatArray:
@@ -260,12 +267,23 @@ class Benchmark:
         values = self.labels(task)
         if isinstance(spec, str):
             return float(values[self.index(spec)])
+        if not isinstance(spec, (list, tuple, np.ndarray)):
+            raise InvalidSpecError(
+                f"{self.name}: query() takes a text or a list of them, not {spec!r}"
+            )
         rows: list[Any] = list(map(self._rows.get, spec))
         if None in rows:
             rows = [
                 self.index(s) if row is None else row for s, row in zip(spec, rows, strict=True)
             ]
         return values[rows]
+
+    def __contains__(self, spec: object) -> bool:
+        """Whether an architecture is in the table."""
+        try:
+            return isinstance(spec, str) and self.index(spec) >= 0
+        except InvalidSpecError:
+            return False
 
     def index(self, spec: str) -> int:
         """The row of an architecture.
@@ -276,7 +294,9 @@ class Benchmark:
         row = self._rows.get(spec)
         row = self._rows_by_key.get(self._key(spec)) if row is None else row
         if row is None:
-            raise InvalidSpecError(f"{self.name} has no measurement of {spec!r}")
+            raise InvalidSpecError(
+                f"{self.name} has no measurement of {spec!r}; 'spec in benchmark' asks first"
+            )
         return row
 
     def to_pandas(self) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from archcast.datasets._benchmark import Benchmark, FloatArray, Reader
 from archcast.datasets._cards import names
 from archcast.datasets._label_tables import NAME_COLUMNS, choose, number, read_rows
 from archcast.encoders._cache import cache_folder
+from archcast.encoders._files import exists
 from archcast.encoders._fingerprint import encoder_files, fingerprint
 from archcast.encoders.errors import InvalidSpecError, StorageError, UnreadableModelError
 from archcast.encoders.graph import ComputeGraph
@@ -122,7 +123,7 @@ def _check(specs: Sequence[str], space: str, table: Path) -> None:
 
 
 def _own_key(text: str, folder: Path) -> Any:
-    if (folder / text).is_file():
+    if exists(folder / text):
         return folder / text
     found = recognise(text)
     if found is None:
@@ -135,7 +136,7 @@ def _graphs(
 ) -> list[ComputeGraph]:
     if space:
         return get_space(space).graphs(specs)
-    files = {at: folder / text for at, text in enumerate(specs) if (folder / text).is_file()}
+    files = {at: folder / text for at, text in enumerate(specs) if exists(folder / text)}
     others = iter(encoders.read_all([t for at, t in enumerate(specs) if at not in files]))
     return [
         kept_graph(files[at], shape) if at in files else next(others) for at in range(len(specs))
@@ -144,7 +145,7 @@ def _graphs(
 
 def _contents(paths: Sequence[Path], input_shape: tuple[int, ...] | None) -> str:
     """Changes with what the files hold, and how they are read."""
-    known = [_digest(path, input_shape) for path in paths if path.is_file()]
+    known = [_digest(path, input_shape) for path in paths if exists(path)]
     return f"{_readers()} {' '.join(known)}"
 
 

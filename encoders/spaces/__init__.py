@@ -28,6 +28,7 @@ __all__ = [
 
 #: What is a file's name rather than a specification.
 _FILE: Final = re.compile(r"[\w./\\~ -]*[a-zA-Z_][\w./\\~ -]*\.[a-zA-Z]\w{1,11}")
+_NAME: Final = re.compile(r"[a-zA-Z][\w-]*", re.ASCII)
 #: The library's own spaces: name -> module and class, imported when first asked for.
 _OWN: Final = {
     "nasbench201": "nasbench201.NASBench201",  # first: its texts are given without a prefix most
@@ -99,8 +100,20 @@ SPACES: MutableMapping[str, Space[Any]] = _Spaces()
 
 
 def register(space: Space[Any]) -> Space[Any]:
-    """Make a space known by its name to :func:`get_space` and :func:`recognise`."""
-    SPACES[space.name] = space
+    """Make a space known by its name to :func:`get_space` and :func:`recognise`.
+
+    Raises:
+        InvalidSpecError: it is no space with a name of letters, digits, - and _, or the name is
+            that of one of the library's own.
+    """
+    name = getattr(space, "name", None)
+    if not isinstance(space, Space) or not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InvalidSpecError(
+            f"{space!r} is no instance of a Space with a name of letters, digits, - and _"
+        )
+    if name in _OWN:
+        raise InvalidSpecError(f"{name!r} is a search space of the library; choose another name")
+    SPACES[name] = space
     return space
 
 

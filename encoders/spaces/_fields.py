@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from itertools import accumulate, product
 from math import prod
 from typing import Any, ClassVar, NamedTuple
 
@@ -48,6 +48,8 @@ class FieldSpace(Space[Choices]):
     def __init_subclass__(cls, **options: Any) -> None:
         """Count the specifications, those that differ in choices without effect included."""
         super().__init_subclass__(**options)
+        if "fields" in vars(cls):
+            _check_fields(cls.__name__, cls.fields)
         if "fields" in vars(cls) and "size" not in vars(cls):
             cls.size = prod(len(f.options) ** f.length for f in cls.fields)
 
@@ -74,7 +76,8 @@ class FieldSpace(Space[Choices]):
             spec = tuple(spec[f.name] for f in self.fields)
         if not isinstance(spec, Sequence) or len(spec) != len(self.fields):
             raise InvalidSpecError(
-                f"{self.name}: {spec!r} is neither text, mapping nor {len(self.fields)} lists"
+                f"{self.name}: {spec!r} is neither text, mapping nor {len(self.fields)} lists; "
+                f"a specification reads {self._example()}"
             )
         return self.canonical(
             tuple(
@@ -121,19 +124,14 @@ class FieldSpace(Space[Choices]):
 
     def enumerate(self) -> Iterator[str]:
         """All specifications, the last choice changing fastest; equal networks come once."""
-        choices = [product(field.options, repeat=field.length) for field in self.fields]
-        seen: set[str] = set()
-        canonical = type(self).canonical is FieldSpace.canonical
-        for chosen in product(*choices):
-            cell = self._valid(chosen)
-            if cell is None:
-                continue
-            text = self.text(cell)
-            if canonical:
-                yield text
-            elif text not in seen:
-                seen.add(text)
-                yield text
+        lengths = [field.length for field in self.fields]
+        ends = list(accumulate(lengths))
+        for chosen in product(*(f.options for f in self.fields for _ in range(f.length))):
+            cell = tuple(
+                chosen[end - length : end] for end, length in zip(ends, lengths, strict=True)
+            )
+            if self._valid(cell) == cell:  # of equal ones the canonical one
+                yield self.text(cell)
 
     def neighbours(self, spec: Any) -> list[str]:
         """The specifications that differ in one choice."""
@@ -168,6 +166,9 @@ class FieldSpace(Space[Choices]):
         except InvalidSpecError:
             return None
 
+    def _example(self) -> str:
+        return self.text(tuple(field.options[:1] * field.length for field in self.fields))
+
     def _split(self, text: str) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for part in text.split(";"):
@@ -183,7 +184,8 @@ class FieldSpace(Space[Choices]):
             values = [values]
         if len(values) != field.length:
             raise InvalidSpecError(
-                f"{self.name}: {field.name} has {len(values)} values, not {field.length}"
+                f"{self.name}: {field.name} has {len(values)} values, not {field.length}; "
+                f"a specification reads {self._example()}"
             )
         known = {str(option): option for option in field.options}
         for value in values:
@@ -193,3 +195,21 @@ class FieldSpace(Space[Choices]):
                     f"it is one of {', '.join(known)}"
                 )
         return tuple(known[str(value)] for value in values)
+
+
+def _check_fields(space: str, fields: tuple[Field, ...]) -> None:
+    """Refuse fields whose texts could not be read again.
+
+    Raises:
+        InvalidSpecError: names or options that repeat, or hold what texts are divided by.
+    """
+    names = [field.name for field in fields]
+    if len(set(names)) < len(names):
+        raise InvalidSpecError(f"{space}: two fields have one name ({', '.join(names)})")
+    for field in fields:
+        texts = [str(option) for option in field.options]
+        if not texts or len(set(texts)) < len(texts):
+            raise InvalidSpecError(f"{space}: options of {field.name} are missing or repeat")
+        wrong = [text for text in (field.name, *texts) if set(text) & set(";,=")]
+        if wrong:
+            raise InvalidSpecError(f"{space}: {wrong[0]!r} holds one of ; , = which divide a text")

@@ -91,6 +91,11 @@ class LayerSpace(FieldSpace):
         for field in self.fields:
             values = spec.get(field.name)
             if field.name in self.layered and isinstance(values, (list, tuple)):
+                if depth and len(values) not in (depth, field.length):
+                    raise InvalidSpecError(
+                        f"{self.name}: {field.name} has {len(values)} values, not {depth} "
+                        f"as {self.depth} says"
+                    )
                 missing = field.length - depth if depth and len(values) == depth else 0
                 filled[field.name] = [*values, *(field.options[:1] * missing)]
         return filled

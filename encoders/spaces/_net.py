@@ -12,11 +12,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from math import prod
+from typing import Any, Final, NamedTuple
 
 from numpy.typing import NDArray
 
+from archcast.encoders.errors import InvalidSpecError, ShapeError
+
 Dims = tuple[int, ...]
+#: What :meth:`Net.act` knows.
+ACTIVATIONS: Final = (
+    "relu", "relu6", "gelu", "silu", "hard_swish", "hard_sigmoid", "sigmoid", "tanh",
+    "leaky_relu", "elu", "mish", "softplus", "softmax",
+)  # fmt: skip
 
 
 class Value(NamedTuple):
@@ -354,15 +362,74 @@ def _each(value: int | Sequence[int], axes: int) -> Dims:
 
 
 def broadcast(a: Dims, b: Dims) -> Dims:
-    """The shape of an elementwise operator on two shapes."""
+    """The shape of an elementwise operator on two shapes.
+
+    Raises:
+        ShapeError: they do not fit.
+    """
     rank = max(len(a), len(b))
     first, second = (1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b
+    if any(m != n and 1 not in (m, n) for m, n in zip(first, second, strict=True)):
+        raise ShapeError(f"values of shapes {a} and {b} do not fit together")
     return tuple(max(m, n) for m, n in zip(first, second, strict=True))
 
 
 def product_shape(a: Dims, b: Dims) -> Dims:
-    """The shape of a matrix product over the last two axes."""
+    """The shape of a matrix product over the last two axes.
+
+    Raises:
+        ShapeError: they do not fit.
+    """
+    if a[-1] != b[-2]:
+        raise ShapeError(f"no matrix product of shapes {a} and {b}: {a[-1]} is not {b[-2]}")
     return (*broadcast(a[:-2], b[:-2]), a[-2], b[-1])
+
+
+def joined_shape(values: Sequence[Value], axis: int) -> Dims:
+    """The shape of values joined along an axis.
+
+    Raises:
+        ShapeError: they do not fit, or there are none.
+    """
+    rest = {(*v.shape[:axis], 0, *v.shape[axis + 1 :]) for v in values}
+    if len(rest) != 1:
+        shapes = ", ".join(str(v.shape) for v in values)
+        raise ShapeError(f"values of shapes {shapes or 'none'} cannot be joined along axis {axis}")
+    shape = list(values[0].shape)
+    shape[axis] = sum(value.shape[axis] for value in values)
+    return tuple(shape)
+
+
+def check_heads(heads: int, *values: Value) -> None:
+    """Check that features divide into heads.
+
+    Raises:
+        ShapeError: they do not.
+    """
+    for value in values:
+        if value.shape[-1] % heads:
+            raise ShapeError(f"{value.shape[-1]} features do not divide into {heads} heads")
+
+
+def check_size(x: Value, shape: Dims) -> None:
+    """Check that a value can be given another shape.
+
+    Raises:
+        ShapeError: it has another number of elements.
+    """
+    if prod(x.shape) != prod(shape):
+        raise ShapeError(f"{x.shape} cannot become {shape}: the numbers of elements differ")
+
+
+def check_act(name: str) -> None:
+    """Check the name of an activation.
+
+    Raises:
+        InvalidSpecError: there is no such one.
+    """
+    if name not in ACTIVATIONS:
+        known = ", ".join(ACTIVATIONS)
+        raise InvalidSpecError(f"no activation is called {name!r}; known: {known}")
 
 
 def excerpt_shape(table: Parameter, rows: NDArray[Any] | None, columns: int | None) -> Dims:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from archcast.encoders._geometry import triple
 from archcast.encoders._simplify import simplify
 from archcast.encoders._trace import Tensor, Tracer
+from archcast.encoders.errors import ShapeError
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.spaces._net import (
     Dims,
@@ -19,7 +20,11 @@ from archcast.encoders.spaces._net import (
     Parameter,
     Value,
     broadcast,
+    check_act,
+    check_heads,
+    check_size,
     excerpt_shape,
+    joined_shape,
     padded,
     product_shape,
     upsampled,
@@ -35,7 +40,13 @@ class GraphNet(Net):
         self._weights = 0
 
     def graph(self, source: str, name: str) -> ComputeGraph:
-        """The canonical graph; the net is used up."""
+        """The canonical graph; the net is used up.
+
+        Raises:
+            ShapeError: no output was declared.
+        """
+        if not self._trace.output_shapes:
+            raise ShapeError(f"{name} has no output: build() ends with net.output(...)")
         return simplify(self._trace, source=source, name=name, strict=False)
 
     def _weight(self, *shape: int) -> Tensor:
@@ -140,6 +151,7 @@ class GraphNet(Net):
         return Value(x.shape, self._trace.norm(op, x.handle, affine, channels=x.shape[-1]))
 
     def act(self, name: str, x: Value, *, slope: float = 0.01) -> Value:
+        check_act(name)
         del slope  # a number, not an operator
         return Value(x.shape, self._trace.unary(name, x.handle))
 
@@ -204,10 +216,9 @@ class GraphNet(Net):
         return Value(x.shape, self._trace.clip(x.handle, number, None))
 
     def concat(self, values: Sequence[Value], axis: int = 0) -> Value:
-        shape = list(values[0].shape)
-        shape[axis] = sum(value.shape[axis] for value in values)
+        shape = joined_shape(values, axis)
         joined = self._trace.concat([value.handle for value in values], (1, *shape))
-        return Value(tuple(shape), joined)
+        return Value(shape, joined)
 
     def prepend(self, tokens: Parameter, x: Value) -> Value:
         shape = (tokens.shape[0] + x.shape[0], x.shape[1])
@@ -226,6 +237,7 @@ class GraphNet(Net):
         return Value(shape, self._trace.part(x.handle, (1, *shape)))
 
     def attention(self, q: Value, k: Value, v: Value, heads: int, *, causal: bool = False) -> Value:
+        check_heads(heads, q, k, v)
         del causal  # which positions are seen changes neither weights nor operators
         length, inner = q.shape[0], v.shape[1]
         parts = [
@@ -245,6 +257,7 @@ class GraphNet(Net):
         return Value(shape, self._trace.part(x.handle, (1, *shape)))
 
     def reshape(self, x: Value, *shape: int) -> Value:
+        check_size(x, shape)
         return Value(shape, self._trace.view(x.handle, (1, *shape)))
 
     def permute(self, x: Value, *axes: int) -> Value:

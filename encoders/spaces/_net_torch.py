@@ -17,7 +17,11 @@ from archcast.encoders.spaces._net import (
     Parameter,
     Value,
     broadcast,
+    check_act,
+    check_heads,
+    check_size,
     excerpt_shape,
+    joined_shape,
     padded,
     product_shape,
     upsampled,
@@ -241,6 +245,7 @@ class TorchNet(Net):
         return self._layer("rms_norm", nn.RMSNorm(x.shape[-1]), x.shape, x)
 
     def act(self, name: str, x: Value, *, slope: float = 0.01) -> Value:
+        check_act(name)
         layer = nn.LeakyReLU(slope) if name == "leaky_relu" else _ACTIVATIONS[name]()
         return self._layer(name, layer, x.shape, x)
 
@@ -300,9 +305,8 @@ class TorchNet(Net):
         return self._layer("at_least", _Apply(torch.clamp, min=number), x.shape, x)
 
     def concat(self, values: Sequence[Value], axis: int = 0) -> Value:
-        shape = list(values[0].shape)
-        shape[axis] = sum(value.shape[axis] for value in values)
-        return self._layer("concat", _Apply(_concat, dim=axis + 1), tuple(shape), *values)
+        shape = joined_shape(values, axis)
+        return self._layer("concat", _Apply(_concat, dim=axis + 1), shape, *values)
 
     def prepend(self, tokens: Parameter, x: Value) -> Value:
         shape = (tokens.shape[0] + x.shape[0], x.shape[1])
@@ -319,6 +323,7 @@ class TorchNet(Net):
         return self._layer("unfold", _Apply(_unfold, window=window), (*x.shape, window), x)
 
     def attention(self, q: Value, k: Value, v: Value, heads: int, *, causal: bool = False) -> Value:
+        check_heads(heads, q, k, v)
         layer = _Apply(_attention, heads=heads, causal=causal)
         return self._layer("attention", layer, (q.shape[0], v.shape[1]), q, k, v)
 
@@ -333,6 +338,7 @@ class TorchNet(Net):
         return self._layer("pad", _Apply(F.pad, pad=numbers), padded(x, ends), x)
 
     def reshape(self, x: Value, *shape: int) -> Value:
+        check_size(x, shape)
         return self._layer("reshape", _Apply(_reshape, shape=shape), shape, x)
 
     def permute(self, x: Value, *axes: int) -> Value:

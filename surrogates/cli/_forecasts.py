@@ -12,6 +12,7 @@ import archcast
 from archcast import encoders
 from archcast.cli._inputs import Shapes, parse_recipe, parse_shapes
 from archcast.cli._report import Failures
+from archcast.encoders._files import exists
 from archcast.encoders.errors import StorageError
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _rounded(value: float) -> float:
 def source(name: str) -> str | Path:
     """What a reader gets for a name: a path wherever there is a file of that name."""
     try:
-        return Path(name) if Path(name).exists() else name
+        return Path(name) if exists(name) else name
     except (OSError, ValueError):  # a cell string too long for a file name
         return name
 

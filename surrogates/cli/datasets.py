@@ -27,13 +27,12 @@ _COLUMNS = (
 
 _STATS = (
     Column("benchmark", "benchmark"),
-    Column("space", "space"),
-    Column("architectures", "architectures", lambda r: f"{r['architectures']:,}", right=True),
-    Column("distinct graphs", "hashes", lambda r: f"{r['hashes']:,}", right=True),
-    Column("also elsewhere", "shared", lambda r: f"{r['shared']:,}", right=True),
+    Column("rows", "architectures", lambda r: f"{r['architectures']:,}", right=True),
+    Column("graphs", "hashes", lambda r: f"{r['hashes']:,}", right=True),
+    Column("shared", "shared", lambda r: f"{r['shared']:,}", right=True),
     Column("tasks", "tasks", right=True),
     Column("labels", "labels", lambda r: f"{r['labels']:,}", right=True),
-    Column("build s", "seconds", lambda r: f"{r['seconds']:.1f}", right=True),
+    Column("s", "seconds", lambda r: f"{r['seconds']:.1f}", right=True),
     Column("MB", "bytes", lambda r: f"{r['bytes'] / 1e6:.1f}", right=True),
 )
 Folder = Annotated[
@@ -114,7 +113,7 @@ def build(
     A build that is stopped goes on where it was when it is started again.
     """
     made = datasets.build_pool(names or None, folder, workers=workers)
-    _render.write_table(_STATS[:1] + _STATS[2:4] + _STATS[5:], [_manifest(m) for m in made])
+    _render.write_table(_STATS[:3] + _STATS[4:], [_manifest(m) for m in made])
 
 
 @app.command()
@@ -123,7 +122,11 @@ def stats(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
     json: Json = False,
 ) -> None:
-    """Count what the pooled table holds: architectures, distinct graphs, tasks, labels."""
+    """Count what the pooled table holds.
+
+    Rows; distinct graphs, and how many of these another benchmark has too; tasks; labels; seconds
+    to build.
+    """
     rows = datasets.open_pool(folder).stats()
     if json:
         for row in rows:

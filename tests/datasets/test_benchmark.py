@@ -145,3 +145,13 @@ def test_importing_and_cards_load_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_one_can_ask_whether_an_architecture_was_measured(toy):
+    assert toy.specs[0] in toy
+    assert "no such" not in toy
+    assert 7 not in toy
+    with pytest.raises(InvalidSpecError, match="list of them"):
+        toy.query(7, toy.tasks[0])
+    with pytest.raises(UnknownDatasetError, match="of one's own"):
+        _ = Benchmark("own", [], {}, lambda rows: []).card

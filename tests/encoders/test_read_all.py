@@ -29,3 +29,15 @@ def test_what_does_not_apply_is_said(tmp_path: Path) -> None:
     path.write_text("hello, this is no model")
     with pytest.raises(UnreadableModelError, match=r"text\.onnx: "):
         read_all([path])
+
+
+def test_long_specifications_are_no_files():
+    space = get_space("darts")
+    spec = "darts:" + space.sample(1)[0]
+    assert len(spec) > 255
+    assert read(spec) == read_all([spec])[0] == space.graph(spec)
+
+
+def test_a_text_like_a_specification_of_an_unknown_space_names_the_close_one():
+    with pytest.raises(InvalidSpecError, match="did you mean 'nats_size'"):
+        read("nats-size:64:64:56:64:24")

@@ -36,7 +36,7 @@ _NAME: Final = re.compile(r"\w[\w.-]*", re.ASCII)
 
 
 def build_pool(
-    benchmarks: Sequence[str | Benchmark] | None = None,
+    benchmarks: Sequence[str | Benchmark] | str | Benchmark | None = None,
     folder: str | Path | None = None,
     *,
     workers: int = 1,
@@ -66,6 +66,8 @@ def build_pool(
         StorageError: the disk is full, or the folder cannot be written.
     """
     need_arrow()
+    if isinstance(benchmarks, (str, Benchmark)):
+        benchmarks = [benchmarks]
     wanted = list(corpus.list_benchmarks() if benchmarks is None else benchmarks)
     names = [_checked(item) for item in wanted]
     repeated = [name for name in names if names.count(name) > 1]
@@ -143,7 +145,8 @@ def _build_one(item: str | Benchmark, place: Path, workers: int, progress: bool)
     started = time.monotonic()
     spent = _spent(work)
     benchmark = _opened(item)
-    rows = benchmark.with_graph.tolist()
+    # Texts with a common beginning often share graphs and what they are read from.
+    rows = sorted(benchmark.with_graph.tolist(), key=lambda row: benchmark.specs[row])
     parts = [rows[i : i + _PART] for i in range(0, max(len(rows), 1), _PART)]
     missing = [i for i in range(len(parts)) if not _part(work, i, "architectures").exists()]
     with tqdm(

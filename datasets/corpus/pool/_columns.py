@@ -75,8 +75,8 @@ def label_table(benchmark: Benchmark, task: str, hashes: Sequence[str | None]) -
         hashes: (N,) hash of every row's graph, None where it is not known.
 
     Returns:
-        Columns ``row``, ``hash``, ``task``, ``value``, ``std``, ``seeds`` (0 where the source does
-        not tell), ``recipe`` (JSON) and ``family``.
+        Columns ``row``, ``space``, ``hash``, ``task``, ``value``, ``std``, ``seeds`` (0 where the
+        source does not tell), ``recipe`` (JSON) and ``family``.
     """
     pa = need_arrow()
     values = benchmark.labels(task)
@@ -88,6 +88,7 @@ def label_table(benchmark: Benchmark, task: str, hashes: Sequence[str | None]) -
     return pa.table(
         {
             "row": pa.array(rows, pa.int32()),
+            "space": pa.DictionaryArray.from_arrays(same, pa.array([benchmark.space])),
             "hash": pa.array([hashes[i] for i in rows.tolist()], pa.string()).dictionary_encode(),
             "task": pa.DictionaryArray.from_arrays(same, text),
             "value": values[rows],

@@ -33,7 +33,7 @@ class Pool:
     * ``architectures``: ``row``, ``space``, ``spec``, ``hash``, ``family``;
     * ``graphs``: ``hash`` and the columns of :class:`~archcast.encoders.graph.ComputeGraph`;
     * ``features``: ``hash`` and the columns of :func:`~archcast.encoders.tabular.tabular`;
-    * ``labels``: ``row``, ``hash``, ``task``, ``value``, ``std``, ``seeds``, ``recipe``,
+    * ``labels``: ``row``, ``space``, ``hash``, ``task``, ``value``, ``std``, ``seeds``, ``recipe``,
       ``family``.
 
     Nothing is read before it is asked for, and only the columns asked for.
@@ -72,7 +72,7 @@ class Pool:
 
         Raises:
             UnknownDatasetError: no such table or benchmark here.
-            UnknownTaskError: tasks are asked of a table that has none.
+            UnknownTaskError: no such task, or tasks are asked of a table that has none.
             UnreadableModelError: a file is damaged, or has no such column.
         """
         pa = need_arrow()
@@ -82,6 +82,7 @@ class Pool:
             raise UnknownTaskError(f"only the table of labels has tasks, not that of {name}")
         wanted = self._named(benchmarks)
         rows = [tasks] if isinstance(tasks, str) else tasks
+        self._check_tasks(wanted, rows or ())
         rule = None if rows is None else [("task", "in", [*rows, ""])]  # arrow needs one value
         stored = None if columns is None else [c for c in columns if c != "benchmark"]
         parts = []
@@ -173,6 +174,12 @@ class Pool:
             for digest in table["hash"].to_pylist():
                 owners[digest] = (*owners.get(digest, ()), name)
         return owners
+
+    def _check_tasks(self, benchmarks: Sequence[str], tasks: Sequence[str]) -> None:
+        known = sorted({task for name in benchmarks for task in self.manifests[name].tasks})
+        for task in tasks:
+            if task not in known:
+                raise UnknownTaskError(unknown("task of these benchmarks", task, known))
 
     def _named(self, benchmarks: Sequence[str] | str | None) -> list[str]:
         wanted = [benchmarks] if isinstance(benchmarks, str) else benchmarks

@@ -1,11 +1,21 @@
 """What every space promises, checked on each one that is registered."""
 
+from itertools import islice
+
 import numpy as np
 import pytest
 
-from archcast.encoders.errors import InvalidSpecError
+from archcast.encoders.errors import InvalidSpecError, ShapeError
 from archcast.encoders.graph import COLUMNS, ComputeGraph
-from archcast.encoders.spaces import SPACES, Space, get_space, recognise, register
+from archcast.encoders.spaces import (
+    SPACES,
+    Field,
+    FieldSpace,
+    Space,
+    get_space,
+    recognise,
+    register,
+)
 from archcast.encoders.spaces.nasbench201 import NASBench201
 
 #: All but the names of model zoos, whose graphs take a second or more each: see test_zoos.py.
@@ -121,3 +131,84 @@ def test_own_space_can_be_registered(monkeypatch):
     space: Space = register(Tiny())
     assert get_space("tiny") is space
     assert get_space("tiny").graph((0, 0, 0, 1, 0, 0)).source == "tiny"
+
+
+def test_spaces_that_cannot_be_named_are_refused(monkeypatch):
+    class Odd(NASBench201):
+        name = "my space:1"
+
+    for space in (Odd(), NASBench201, NASBench201()):
+        with pytest.raises(InvalidSpecError, match=r"instance of a Space|of the library"):
+            register(space)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if isinstance(SPACES[n], FieldSpace)])
+def test_enumeration_starts_at_once_and_gives_canonical_texts(name):
+    space = get_space(name)
+    first = list(islice(space.enumerate(), 3))
+    assert len(set(first)) == len(first) > 0
+    assert [space.text(space.parse(text)) for text in first] == first
+
+
+def test_enumeration_gives_every_network_once():
+    class Two(FieldSpace):
+        name = "two"
+        fields = (Field("depth", (1, 2)), Field("kernel", (3, 5), length=2))
+
+        def canonical(self, cell):
+            (depth,), kernels = cell
+            return ((depth,), (*kernels[:depth], *(3,) * (2 - depth)))
+
+    found = list(Two().enumerate())
+    assert len(found) == len(set(found)) == 2 + 4
+    assert "depth=1;kernel=5,3" in found
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        (Field("a", (1,)), Field("a", (2,))),
+        (Field("a", ("x;y", "z")),),
+        (Field("a", (1, "1")),),
+        (Field("a", ()),),
+    ],
+)
+def test_fields_whose_texts_could_not_be_read_are_refused(fields):
+    with pytest.raises(InvalidSpecError):
+        type("Bad", (FieldSpace,), {"name": "bad", "fields": fields})
+
+
+def test_a_list_of_the_wrong_length_names_an_example_or_the_depth():
+    with pytest.raises(InvalidSpecError, match="8:8:8:8:8"):
+        get_space("nats_size").parse("64:64")
+    spec = get_space("hwgpt_s").sample(1)[0]
+    with pytest.raises(InvalidSpecError, match="as n_layer says"):
+        get_space("hwgpt_s").parse(spec.replace("mlp_ratio=", "mlp_ratio=2,2,2,"))
+
+
+def space_of(make):
+    class Bare(FieldSpace):
+        name = "bare"
+        fields = (Field("a", (1,)),)
+
+        def build(self, net, cell, num_classes, image_size):
+            make(net)
+
+    return Bare()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda n: n.output(n.add(n.input((3, 8, 8)), n.conv(n.input((3, 8, 8)), 16, 3))), "fit"),
+        (lambda n: n.output(n.self_attention(n.input((4, 16)), 3)), "3 heads"),
+        (lambda n: n.output(n.act("relux", n.input((4,)))), "relux"),
+        (lambda n: n.output(n.reshape(n.input((4, 4)), 15)), "cannot become"),
+        (lambda n: n.output(n.matmul(n.input((4, 5)), n.input((4, 5)))), "matrix product"),
+        (lambda n: n.output(n.concat([n.input((4, 5)), n.input((4, 6))])), "cannot be joined"),
+        (lambda n: n.linear(n.input((4,)), 2), "no output"),
+    ],
+)
+def test_networks_that_cannot_be_are_refused(make, message):
+    with pytest.raises((ShapeError, InvalidSpecError), match=message):
+        space_of(make).graph({"a": 1})
