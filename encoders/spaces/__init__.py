@@ -62,6 +62,8 @@ _OWN: Final = {
     "proxylessnas": "proxylessnas.ProxylessNAS",
     "transnas_macro": "transnas_macro.TransNASMacro",
     "transnas_micro": "transnas_micro.TransNASMicro",
+    # By its full name: it lies in a layer above, with the data that it is made of.
+    "lemur": "archcast.datasets.benchmarks._lemur_space.LemurSpace",
 }
 
 
@@ -74,8 +76,9 @@ class _Spaces(MutableMapping[str, Space[Any]]):
     def __getitem__(self, name: str) -> Space[Any]:
         space = self._found[name]
         if space is None:
-            module, _, kind = _OWN[name].partition(".")
-            space = getattr(import_module(f"archcast.encoders.spaces.{module}"), kind)()
+            module, _, kind = _OWN[name].rpartition(".")
+            full = module if "." in module else f"archcast.encoders.spaces.{module}"
+            space = getattr(import_module(full), kind)()
             self._found[name] = space
         return space
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -58,7 +58,16 @@ class LemurSpace(Space[Cell]):
         return name if kind is None else f"{name}@{kind}"
 
     def sample(self, n: int, seed: int = 0) -> list[str]:
-        """Draw different names; some are of code that gives no network."""
+        """Draw different names; some are of code that gives no network.
+
+        Args:
+            n: how many.
+            seed: of the draw.
+
+        Raises:
+            ValueError: there are not that many.
+            DownloadError: the data is not here and cannot be fetched.
+        """
         names = list(self._names)
         if n > len(names):
             raise ValueError(f"lemur has {len(names)} networks, not {n}")
@@ -66,12 +75,22 @@ class LemurSpace(Space[Cell]):
         return [names[i] for i in chosen]
 
     def neighbours(self, spec: Any) -> list[str]:
-        """Networks of the same generator and template."""
+        """Networks of the same generator and template.
+
+        Raises:
+            InvalidSpecError: no such network.
+            DownloadError: the data is not here and cannot be fetched.
+        """
         name, _ = self.parse(spec)
         return [other for other in self._templates[_template(name)] if other != name]
 
     def crossover(self, first: Any, second: Any, seed: int = 0) -> str:
-        """One of the two parents."""
+        """One of the two parents.
+
+        Raises:
+            InvalidSpecError: no such network.
+            DownloadError: the data is not here and cannot be fetched.
+        """
         parents = self.text(self.parse(first)), self.text(self.parse(second))
         return parents[int(np.random.default_rng(seed).integers(2))]
 
@@ -93,6 +112,8 @@ class LemurSpace(Space[Cell]):
             InvalidSpecError: no such network.
             UnreadableModelError: the code gives no network; the message has the reason.
             SandboxError: code must be run and this machine cannot confine it.
+            MissingExtraError: code must be run and torch or torchvision is not installed.
+            DownloadError: the data is not here and cannot be fetched.
         """
         keys = []
         for spec in specs:
@@ -142,7 +163,3 @@ class LemurSpace(Space[Cell]):
 
 def _template(name: str) -> str:
     return name.rpartition("-")[0] or name
-
-
-#: The one space of this kind.
-LEMUR: Final = LemurSpace()

@@ -21,9 +21,7 @@ from numpy.typing import NDArray
 from archcast.datasets._benchmark import Benchmark, FloatArray
 from archcast.datasets.benchmarks import _lemur_settings, _lemur_trials
 from archcast.datasets.benchmarks._lemur_graphs import LemurGraphs
-from archcast.datasets.benchmarks._lemur_space import LEMUR
 from archcast.encoders.errors import InvalidSpecError
-from archcast.encoders.spaces import SPACES, register
 
 #: (task, data set, metric) of the source -> name of the task here.
 _TASKS: Final = {
@@ -49,13 +47,9 @@ _BEST: Final = "best_"
 def load() -> Benchmark:
     """The benchmark; a row is ``<network>@<setting>#<data set>.<metric>.<transform>.<recipe>``.
 
-    The search space ``lemur`` is registered, too.
-
     Raises:
         DownloadError: the data is not here and cannot be fetched.
     """
-    if LEMUR.name not in SPACES:
-        register(LEMUR)
     trials = _lemur_trials.trials()
     builder = LemurGraphs()
     last = {name: _reader(kind, trials.last) for kind, name in _TASKS.items()}
@@ -95,6 +89,7 @@ def best_rows(task: str) -> NDArray[np.int64]:
 
     Raises:
         InvalidSpecError: no such task.
+        DownloadError: the data is not here and cannot be fetched.
     """
     plain = task.replace(_BEST, "")
     kinds = [kind for kind, name in _TASKS.items() if name == plain]

@@ -1,6 +1,8 @@
 """LEMUR: check figures, curves and recipes, and about 20 sources turned into graphs."""
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from contextlib import suppress
 
@@ -12,7 +14,6 @@ from archcast.datasets.benchmarks import _lemur_graphs, _lemur_settings, _lemur_
 from archcast.datasets.benchmarks import lemur as module
 from archcast.datasets.benchmarks._lemur_graphs import Job, LemurGraphs, causes, digest
 from archcast.datasets.benchmarks._lemur_settings import Setting
-from archcast.datasets.benchmarks._lemur_space import LEMUR
 from archcast.datasets.foreign import Converted, _sandbox
 from archcast.encoders.errors import InvalidSpecError, SandboxError, UnreadableModelError
 from archcast.encoders.spaces import get_space, recognise
@@ -154,7 +155,6 @@ def test_families_keep_variants_together():
 
 def test_space_of_names(lemur):
     space = get_space("lemur")
-    assert space is LEMUR
     assert space.size == len(list(space.enumerate())) == 10_482
     names = space.sample(20, seed=1)
     assert names == space.sample(20, seed=1) != space.sample(20, seed=2)
@@ -175,12 +175,23 @@ def test_space_of_names(lemur):
         space.sample(20_000)
 
 
+def test_the_space_is_known_without_the_benchmark():
+    code = """
+import sys
+from archcast.encoders.spaces import get_space, recognise
+assert not any(name.startswith("archcast.datasets") for name in sys.modules)
+space, name = recognise("lemur:ResNet")
+assert (space, name) == (get_space("lemur"), "ResNet")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 @pytest.mark.parametrize(
     "rubbish", ["", "rubbish", "ResNit", "__init__", 7, None, (("x",),), "ResNet@3", "ResNet@axb-1"]
 )
 def test_rubbish_is_refused(lemur, rubbish):
     with pytest.raises(InvalidSpecError, match="lemur"):
-        LEMUR.parse(rubbish)
+        get_space("lemur").parse(rubbish)
 
 
 needs_walls = pytest.mark.skipif(
@@ -195,7 +206,7 @@ CLASSICS = ("AlexNet", "VGG", "ResNet", "DenseNet", "GoogLeNet", "ShuffleNet")
 def test_about_twenty_sources_become_graphs(lemur):
     pytest.importorskip("torch")
     keys = [(name, Setting((3, 224, 224), (10,))) for name in CLASSICS]
-    keys += [(name, Setting((3, 64, 64), (10,))) for name in LEMUR.sample(14, seed=3)]
+    keys += [(name, Setting((3, 64, 64), (10,))) for name in get_space("lemur").sample(14, seed=3)]
     builder = LemurGraphs()
     good = []
     with suppress(UnreadableModelError):

@@ -8,8 +8,8 @@ from archcast.encoders.errors import MissingExtraError
 from archcast.encoders.spaces import SPACES, get_space
 from archcast.encoders.spaces._base import Space
 
-#: All but the names of model zoos, whose graphs take a second or more each: see test_zoos.py.
-NAMES = sorted(set(SPACES) - {"timm", "torchvision"})
+#: All but the names of model zoos, whose graphs take a second or more each, and of foreign code.
+NAMES = sorted(set(SPACES) - {"timm", "torchvision", "lemur"})
 
 
 def read_module(name: str, spec: str):
