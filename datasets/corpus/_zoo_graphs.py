@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -12,12 +13,10 @@ from tqdm import tqdm
 
 from archcast.encoders._files import write_atomically
 from archcast.encoders._fingerprint import encoder_files, fingerprint
-from archcast.encoders._simplify import simplify
-from archcast.encoders._torch import lower
 from archcast.encoders.errors import ArchcastError, MissingExtraError, UnreadableModelError
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.spaces._zoo_recordings import folder as recordings
-from archcast.encoders.spaces._zoo_recordings import recorded
+from archcast.encoders.spaces.zoos import recorded_graph
 
 #: Parts of the encoders that no torch module's graph depends on.
 _NO_READERS: Final = ("_onnx", "spaces", "tabular")
@@ -55,7 +54,7 @@ class ZooGraphs:
             raise UnreadableModelError(
                 f"{len(failed)} architectures cannot be built, {key[0]}@{key[1]} for one: {reason}"
             )
-        graphs = {key: ComputeGraph.load(self._graph_path(key)) for key in dict.fromkeys(keys)}
+        graphs = {key: self._kept(key) for key in dict.fromkeys(keys)}
         return [graphs[key] for key in keys]
 
     def build(self, keys: Sequence[Key]) -> dict[Key, str]:
@@ -85,10 +84,14 @@ class ZooGraphs:
         return failed
 
     def _graph(self, key: Key) -> ComputeGraph:
-        name, size = key
-        return simplify(
-            lower.lower(recorded(self.library, name, size)), source="torch", name=f"{name}@{size}"
-        )
+        return replace(recorded_graph(self.library, key), name=f"{key[0]}@{key[1]}")
+
+    def _kept(self, key: Key) -> ComputeGraph:
+        try:
+            return ComputeGraph.load(self._graph_path(key))
+        except UnreadableModelError:  # damaged: build it again
+            self._graph(key).save(self._graph_path(key))
+            return ComputeGraph.load(self._graph_path(key))
 
     @cached_property
     def folder(self) -> Path:

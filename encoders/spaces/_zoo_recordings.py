@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -40,11 +41,23 @@ def recorded(
     """
     classes = "" if num_classes is None else f"-{num_classes}"
     path = folder(library) / f"{name}@{size}{classes}.json.gz"
+    kept = _kept(path)
+    if kept is not None:
+        return kept
+    text = record(library, name, size, num_classes).to_json()
+    data = gzip.compress(text.encode(), 6, mtime=0)
+    write_atomically(path, lambda file: file.write(data))
+    return capture.Recording.from_json(text)
+
+
+def _kept(path: Path) -> capture.Recording | None:
+    """What is kept; None if there is nothing, or it is damaged."""
     if not path.exists():
-        text = record(library, name, size, num_classes).to_json()
-        data = gzip.compress(text.encode(), 6, mtime=0)
-        write_atomically(path, lambda file: file.write(data))
-    return capture.Recording.from_json(gzip.decompress(path.read_bytes()).decode())
+        return None
+    try:
+        return capture.Recording.from_json(gzip.decompress(path.read_bytes()).decode())
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError):
+        return None
 
 
 def folder(library: str) -> Path:

@@ -63,6 +63,28 @@ def family(name: str) -> str:
     return word[:-1] if versioned else word
 
 
+def recorded_graph(library: str, cell: Model, num_classes: int | None = None) -> ComputeGraph:
+    """The canonical graph of an architecture, without a name.
+
+    Args:
+        library: ``timm`` or ``torchvision``.
+        cell: architecture and image size.
+        num_classes: outputs; those the package gives it if None.
+
+    Raises:
+        UnreadableModelError: the module cannot be recorded.
+        MissingExtraError: it must be recorded and the package is not installed.
+    """
+    try:
+        recording = recorded(library, *cell, num_classes)
+    except (RuntimeError, ValueError, TypeError, AssertionError) as error:
+        first = str(error).partition("\n")[0]
+        raise UnreadableModelError(
+            f"{library}: {cell[0]}@{cell[1]} cannot be recorded; {first}"
+        ) from error
+    return simplify(lower.lower(recording), source=library)
+
+
 class Zoo(Space[Model]):
     """What the zoos have in common; there are as many image sizes as one likes, so no size.
 
@@ -149,7 +171,9 @@ class Zoo(Space[Model]):
         """
         cells = [self.parse(spec) for spec in specs]
         sized = [(name, image_size or size) for name, size in cells]
-        built = {cell: self._graph(cell, num_classes) for cell in dict.fromkeys(sized)}
+        built = {
+            cell: recorded_graph(self.name, cell, num_classes) for cell in dict.fromkeys(sized)
+        }
         return [
             replace(built[key], name=self.text(cell))
             for key, cell in zip(sized, cells, strict=True)
@@ -195,16 +219,6 @@ class Zoo(Space[Model]):
             MissingExtraError: the package is not installed.
         """
         return self.text(self.parse((first, second)[np.random.default_rng(seed).integers(2)]))
-
-    def _graph(self, cell: Model, num_classes: int | None) -> ComputeGraph:
-        try:
-            recording = recorded(self.name, *cell, num_classes)
-        except (RuntimeError, ValueError, TypeError, AssertionError) as error:
-            first = str(error).partition("\n")[0]
-            raise UnreadableModelError(
-                f"{self.name}: {cell[0]}@{cell[1]} cannot be recorded; {first}"
-            ) from error
-        return simplify(lower.lower(recording), source=self.name)
 
     def _read_size(self, digits: str) -> int:
         if not (digits.isascii() and digits.isdigit() and 0 < int(digits[:9]) <= _LARGEST):

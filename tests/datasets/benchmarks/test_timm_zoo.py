@@ -115,6 +115,16 @@ def test_graphs_are_built_once_and_kept(builder):
     assert len(builder.calls) == 2
 
 
+def test_a_damaged_graph_is_built_again(builder):
+    (first,) = builder.graphs([("a", 32)])
+    for kept in builder.folder.glob("*.npz"):
+        kept.write_bytes(b"damaged")
+    assert builder.graphs([("a", 32)]) == [first]
+    assert builder.calls == [("a", 32)] * 2
+    assert builder.graphs([("a", 32)]) == [first]
+    assert len(builder.calls) == 2
+
+
 def test_failures_are_kept_with_their_reason(builder):
     keys = [("a", 32), ("broken", 32)]
     failed = {("broken", 32): "RuntimeError: no such operator"}
@@ -152,4 +162,6 @@ def test_real_export(timm_zoo, monkeypatch, tmp_path):
     assert graph.params == 11_689_512
     assert graph.macs == pytest.approx(1.814e9, rel=1e-3)
     assert isinstance(graph, encoders.ComputeGraph)
-    assert graph.name == "resnet18@224"
+    assert (graph.name, graph.source) == ("resnet18@224", "timm")
+    (alone,) = get_space("timm").graphs(["resnet18"])
+    assert (alone, alone.source) == (graph, graph.source)

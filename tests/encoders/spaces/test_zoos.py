@@ -1,5 +1,6 @@
 """The zoos' names as spaces, on a few small networks: recording one takes a second or more."""
 
+import gzip
 import sys
 
 import pytest
@@ -100,6 +101,16 @@ def test_graphs_are_the_packages_networks(space):
     assert (small.input_shape, whole.input_shape) == ((1, 3, 64, 64), (1, 3, 224, 224))
     reference = ComputeGraph.from_columns(small.columns, small.edges)
     assert reference.hash == small.hash
+
+
+def test_a_damaged_recording_is_made_again(space):
+    (graph,) = space.graphs(["resnet18@64"])
+    kept = _zoo_recordings.folder(space.name) / "resnet18@64.json.gz"
+    whole = kept.read_bytes()
+    for damaged in (b"damaged", whole[:-9], gzip.compress(b"5"), gzip.compress(b"{}")):
+        kept.write_bytes(damaged)
+        assert space.graphs(["resnet18@64"]) == [graph]
+        assert kept.read_bytes() == whole
 
 
 def test_the_zoos_agree_on_a_network_they_share():
