@@ -21,6 +21,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 from archcast._training_sets import TrainingSet, imagenet, join_families
 from archcast.datasets import load, splits
 from archcast.datasets.benchmarks import timm_zoo
+from archcast.encoders.spaces.zoos import family
 from archcast.encoders.tabular import feature_names
 from archcast.predictors import TabularPredictor
 
@@ -175,7 +176,7 @@ def reported_rows(data: TrainingSet) -> dict[str, NDArray[np.bool_]]:
 
 def kept_aside() -> NDArray[np.bool_]:
     """(1,556,) timm's rows in the half of the families that development did not look at."""
-    names = [timm_zoo.family(name) for name in timm_zoo.architectures()]
+    names = [family(name) for name in timm_zoo.architectures()]
     hashes = [graph.hash for graph in load("timm_zoo").graphs()]
     digests = {f: int(md5(f.encode()).hexdigest(), 16) for f in set(names)}
     return np.array([digests[f] % 2 == 1 for f in join_families(names, hashes)])

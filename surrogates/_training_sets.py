@@ -100,12 +100,12 @@ def zoo_rows(
     labels: FloatArray,
 ) -> TrainingSet:
     """Rows of model zoos with their graphs, as a training set; recipes as timm's tags say."""
-    from archcast.datasets.benchmarks import timm_zoo
+    from archcast.encoders.spaces.zoos import family
 
     larger = recipe["image_size"] > recipe["train_size"]
     known = np.array([from_tag(tag) for tag in recipe["tag"]])
     known[:, COLUMNS.index("larger_test_size")] = larger
-    families = [timm_zoo.family(name) for name in architectures]
+    families = [family(name) for name in architectures]
     return TrainingSet(
         tabular(graphs).values,
         labels,

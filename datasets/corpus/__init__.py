@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from archcast.datasets._benchmark import Benchmark
 from archcast.datasets._cards import DataCard, card, names
 from archcast.datasets._export import export
-from archcast.datasets._fetch import cache_folder, fetch
+from archcast.datasets._fetch import fetch
 from archcast.datasets._own import from_csv
 from archcast.datasets.onnx_folder import OnnxFolder, OnnxRow
+from archcast.encoders._cache import cache_folder
 
 if TYPE_CHECKING:
     from archcast.datasets.pool import Manifest, Pool, build_pool, open_pool

@@ -81,4 +81,4 @@ def _version(library: str) -> str:
         release = version(library)
     except PackageNotFoundError:
         release = "none"
-    return f"{release}-{fingerprint([Path(m.__file__) for m in (capture, watcher)])}"
+    return f"{release}-{fingerprint([Path(str(m.__file__)) for m in (capture, watcher)])}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import combinations
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +71,7 @@ class NASBench101(Space[Cell101]):
     """
 
     name = "nasbench101"
-    size = 423_624
+    size: ClassVar[int] = 423_624
 
     def parse(self, spec: Any) -> Cell101:
         """Read a text, a :class:`Cell101`, or the benchmark's (matrix, operations)."""

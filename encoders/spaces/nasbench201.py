@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import product
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,7 @@ class NASBench201(Space[Cell201]):
     """
 
     name = "nasbench201"
-    size = len(OPERATORS) ** len(EDGES)
+    size: ClassVar[int] = len(OPERATORS) ** len(EDGES)
 
     def parse(self, spec: Any) -> Cell201:
         """Read a string, or the positions of the six operators in :data:`OPERATORS`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -162,7 +162,7 @@ def _first(names: list[str], count: int) -> str:
     return ", ".join(names[:count]) + more
 
 
-def _manifest(manifest: datasets.Manifest) -> dict[str, object]:
+def _manifest(manifest: datasets.Manifest) -> dict[str, Any]:
     fields = dataclasses.asdict(manifest)
     return fields | {"labels": manifest.labels, "tasks": len(manifest.tasks)}
 

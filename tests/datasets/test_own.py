@@ -117,5 +117,5 @@ def test_a_file_that_is_no_network_is_named(table):
 
 
 def test_documented_example_is_short():
-    code = from_csv.__doc__.split("needed::")[1].split("Instead of")[0]
+    code = str(from_csv.__doc__).split("needed::")[1].split("Instead of")[0]
     assert len([line for line in code.splitlines() if line.strip()]) < 20

@@ -27,6 +27,7 @@ pytest.importorskip("filelock")
 from archcast.datasets import build_pool, from_csv, open_pool
 from archcast.datasets.pool import _build, _files
 from archcast.encoders._fingerprint import _digest as _fingerprint_digest
+from archcast.encoders._fingerprint import imported_files
 
 SPACE = get_space("nasbench201")
 SPECS = [*SPACE.sample(40, seed=1), "|none~0|+|none~0|none~1|+|none~0|nor_conv_1x1~1|none~2|"]
@@ -138,7 +139,8 @@ _SLOW = """
 import sys, time
 from archcast.datasets import Benchmark, build_pool
 from archcast.datasets.pool import _build, _files  # noqa: E402
-from archcast.encoders._fingerprint import _digest as _fingerprint_digest  # noqa: E402
+from archcast.encoders._fingerprint import _digest as _fingerprint_digest
+from archcast.encoders._fingerprint import imported_files  # noqa: E402
 from archcast.encoders.spaces import get_space
 _build._PART = 4
 space = get_space("nasbench201")
@@ -229,7 +231,7 @@ def test_unknown_names_are_told(pool, tmp_path):
 
 def test_a_change_of_what_a_space_is_made_of_changes_the_version(tmp_path, monkeypatch):
     fbnet, nats = _files.version_of("fbnet"), _files.version_of("nats_size")
-    mobile = next(p for p in _files.imported_files("archcast.datasets.benchmarks.fbnet")
+    mobile = next(p for p in imported_files("archcast.datasets.benchmarks.fbnet")
                   if p.name == "_mobile.py")  # fmt: skip
     monkeypatch.setattr(
         "archcast.encoders._fingerprint._digest",
@@ -244,7 +246,7 @@ def test_a_change_of_what_a_space_is_made_of_changes_the_version(tmp_path, monke
 @pytest.mark.parametrize("name", ["hat_wmt14ende", "transnas_micro", "hwgpt_s", "lemur"])
 def test_versions_cover_the_sources_of_a_benchmark_and_its_space(name):
     stem = name.partition("_")[0]
-    files = {p.name for p in _files.imported_files(f"archcast.datasets.benchmarks.{name}")}
+    files = {p.name for p in imported_files(f"archcast.datasets.benchmarks.{name}")}
     assert any(stem in file for file in files)
     assert "_simplify.py" in files
 

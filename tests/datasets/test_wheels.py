@@ -60,7 +60,7 @@ def pip(monkeypatch, package):
             file.write(package.read_bytes())
         return SimpleNamespace(returncode=0, stderr="")
 
-    monkeypatch.setattr(_wheels.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     return calls
 
 
@@ -100,18 +100,18 @@ def test_offline_says_where_to_put_it(package, monkeypatch):
 
 def test_what_pip_says_is_told(package, monkeypatch):
     failed = SimpleNamespace(returncode=1, stderr="WARNING: x\nERROR: no such version\n")
-    monkeypatch.setattr(_wheels.subprocess, "run", lambda *_, **__: failed)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(DownloadError, match="ERROR: no such version"):
         _wheels.fetch_wheel("nn-dataset")
 
     def late(*_, **__):
         raise subprocess.TimeoutExpired("pip", 1)
 
-    monkeypatch.setattr(_wheels.subprocess, "run", late)
+    monkeypatch.setattr(subprocess, "run", late)
     with pytest.raises(DownloadError, match="minutes"):
         _wheels.fetch_wheel("nn-dataset")
     nothing = SimpleNamespace(returncode=0, stderr="")
-    monkeypatch.setattr(_wheels.subprocess, "run", lambda *_, **__: nothing)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: nothing)
     with pytest.raises(DownloadError, match="another file"):
         _wheels.fetch_wheel("nn-dataset")
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from archcast.datasets._fetch import cache_folder
 from archcast.datasets._wheels import fetch_wheel, members, wheel
+from archcast.encoders._cache import cache_folder
 from archcast.encoders._files import write_atomically
 
 _PACKAGE: Final = "nn-dataset"

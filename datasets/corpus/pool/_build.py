@@ -146,7 +146,7 @@ def _build_one(item: str | Benchmark, place: Path, workers: int, progress: bool)
     spent = _spent(work)
     benchmark = _opened(item)
     # Texts with a common beginning often share graphs and what they are read from.
-    rows = sorted(benchmark.with_graph.tolist(), key=lambda row: benchmark.specs[row])
+    rows = sorted(benchmark.with_graph.tolist(), key=list(benchmark.specs).__getitem__)
     parts = [rows[i : i + _PART] for i in range(0, max(len(rows), 1), _PART)]
     missing = [i for i in range(len(parts)) if not _part(work, i, "architectures").exists()]
     with tqdm(

@@ -14,8 +14,8 @@ import numpy as np
 
 from archcast.datasets import _cards, _registry
 from archcast.datasets._benchmark import Benchmark
-from archcast.datasets._fetch import cache_folder
 from archcast.encoders import spaces
+from archcast.encoders._cache import cache_folder
 from archcast.encoders._files import write_atomically
 from archcast.encoders._fingerprint import fingerprint, imported_files
 from archcast.encoders.errors import MissingExtraError, UnreadableModelError

@@ -1,6 +1,7 @@
 """Foreign code: what it may not do, and that nothing of it reaches the caller but checked data."""
 
 import json
+import platform
 import random
 import subprocess
 import sys
@@ -206,7 +207,7 @@ def test_who_used_up_its_processor_time_is_too_slow(end, used, verdict):
 def test_a_worker_that_does_not_start_is_an_error(monkeypatch, code, error, message):
     real = subprocess.Popen
     monkeypatch.setattr(
-        _process.subprocess, "Popen", lambda command, **kw: real([*command[:-2], "-c", code], **kw)
+        subprocess, "Popen", lambda command, **kw: real([*command[:-2], "-c", code], **kw)
     )
     with ForeignCode() as worker:
         for _ in range(2):
@@ -281,7 +282,7 @@ def test_a_wall_that_fails_late_is_an_error_too(monkeypatch):
 
 
 def test_other_systems_have_no_walls(monkeypatch):
-    monkeypatch.setattr(_sandbox.platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
     assert _sandbox.missing() == list(WALLS)
 
 
