@@ -90,9 +90,11 @@ def leave_one_out(
         Group -> its split, in order of first appearance.
 
     Raises:
-        ValueError: fewer than two groups.
+        ValueError: fewer than two groups, or not one class a row.
     """
     group = _numbered(groups)
+    if classes is not None and len(classes) != len(group):
+        raise ValueError(f"{len(classes)} classes for {len(group)} rows")
     names = list(dict.fromkeys(groups))
     if len(names) < 2:
         raise ValueError("one group cannot be left out with another to learn from")
@@ -123,8 +125,10 @@ def few_shot(
         One split for each seed.
 
     Raises:
-        ValueError: more labels than rows leave anything to test.
+        ValueError: more labels than rows leave anything to test, or not one group a row.
     """
+    if groups is not None and len(groups) != rows:
+        raise ValueError(f"{len(groups)} groups for {rows} rows")
     if not 0 < labels < rows:
         raise ValueError(f"{labels} of {rows} rows leave nothing to learn from or to test")
     group = np.arange(rows) if groups is None else _numbered(groups)

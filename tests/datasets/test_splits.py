@@ -75,3 +75,10 @@ def test_leaving_one_out_tests_every_row_once_and_never_trains_on_its_networks()
     assert sorted(tested.tolist()) == list(range(6))
     with pytest.raises(ValueError, match="one group"):
         leave_one_out(["a", "a"])
+
+
+def test_groups_and_classes_are_one_a_row():
+    with pytest.raises(ValueError, match="1 classes for 2 rows"):
+        leave_one_out(["a", "b"], ["x"])
+    with pytest.raises(ValueError, match="3 groups for 4 rows"):
+        few_shot(4, 1, groups=["a", "b", "c"])
