@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
+import io
 import json
 import lzma
 import os
@@ -21,9 +22,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from archcast.datasets._fetch import cache_folder, fetch
+from archcast.datasets._derived import derived
+from archcast.datasets._fetch import fetch
 from archcast.datasets.benchmarks import _lemur_wheel
-from archcast.encoders._files import write_atomically
 
 #: Changes whenever the kept arrays would.
 _FORMAT: Final = 2
@@ -110,12 +111,15 @@ def trials() -> Trials:
     """
     source = _table("lemur/trials.csv.gz", _lemur_wheel.trial_table)
     code = hashlib.sha256(source.read_bytes()).hexdigest()[:8]
-    kept = cache_folder() / "derived" / f"lemur-trials-{code}-{_FORMAT}.npz"
-    if not kept.exists():
-        columns = _grouped(source)
-        write_atomically(kept, lambda file: np.savez_compressed(file, **columns))
+    kept = derived("lemur-trials.npz", f"{code}-{_FORMAT}", lambda: _packed(_grouped(source)))
     with np.load(kept, allow_pickle=False) as archive:
         return Trials(**{f.name: _column(archive, f.name) for f in fields(Trials)})
+
+
+def _packed(columns: dict[str, Any]) -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(file, **columns)
+    return file.getvalue()
 
 
 def _column(archive: Any, name: str) -> NDArray[Any]:
