@@ -23,11 +23,12 @@ from typing import Any, Final
 
 from tqdm import tqdm
 
-from archcast.datasets._fetch import cache_folder
+from archcast.datasets._derived import derived
 from archcast.datasets.benchmarks import _lemur_settings, _lemur_trials
 from archcast.datasets.benchmarks._lemur_settings import Setting
 from archcast.datasets.foreign import _recordings, _source
 from archcast.datasets.foreign._process import Converted, ForeignCode
+from archcast.encoders._cache import cache_folder
 from archcast.encoders._files import write_atomically
 from archcast.encoders._fingerprint import encoder_files, fingerprint
 from archcast.encoders._simplify import simplify
@@ -41,6 +42,8 @@ _NO_READERS: Final = ("_onnx", "spaces", "tabular")
 _WORKERS: Final = 2
 #: Settings that one process records of a source.
 _SETTINGS: Final = 8
+#: What reading half a file of recordings, or one with other bytes, raises.
+_DAMAGED: Final = (EOFError, KeyError, TypeError, ValueError, lzma.LZMAError)
 #: A name, and what its network is made for.
 Key = tuple[str, Setting]
 
@@ -120,7 +123,8 @@ class LemurGraphs:
             MissingExtraError: foreign code must be run and torch is not installed.
         """
         kept = self.folder / f"failed-{fingerprint(encoder_files(_NO_READERS))}.json"
-        if not kept.exists():
+        reasons = _kept_reasons(kept)
+        if reasons is None:
             self.record(self.jobs, workers=_WORKERS)
             found = self._reasons()
             reasons = {
@@ -128,11 +132,26 @@ class LemurGraphs:
                 for key, job in self._jobs.items()
                 if (job.file, key[1]) in found
             }
-            if self._passing:  # next time these may succeed
-                return {_decoded(text): reason for text, reason in reasons.items()}
-            data = json.dumps(reasons).encode()
-            write_atomically(kept, lambda file: file.write(data))
-        return {_decoded(text): reason for text, reason in json.loads(kept.read_bytes()).items()}
+            if not self._passing:  # what ended in passing may succeed next time
+                data = json.dumps(reasons).encode()
+                write_atomically(kept, lambda file: file.write(data))
+        return {_decoded(text): reason for text, reason in reasons.items()}
+
+    def other(self, rows: Iterable[int]) -> list[int]:
+        """Those of some trials whose network is not the one recorded of their source and setting.
+
+        A source is recorded once in a setting, with the parameters of its best trial there; some
+        trials had patches or kernels of another size.
+        """
+        trials = _lemur_trials.trials()
+        kinds, shaping = _lemur_settings.settings(trials), _lemur_settings.shaping
+        found = []
+        for row in rows:
+            kind = kinds[row]
+            recorded = self._jobs[str(trials.net[row]), kind].settings[kind]
+            if shaping(recorded) != shaping(_lemur_settings.extra(trials, row)):
+                found.append(row)
+        return found
 
     def usual(self, name: str) -> Setting:
         """The setting most trials of a network have; CIFAR-10's where it has none."""
@@ -220,9 +239,18 @@ class LemurGraphs:
         return cache_folder() / "derived" / f"lemur-torch{release}-{code}"
 
     def entry(self, job: Job) -> dict[str, Any] | None:
-        """What is kept of a job: ``seconds``, ``held`` and ``results``; None if it is not there."""
+        """What is kept of a job: ``seconds``, ``held`` and ``results``; None if it is not there.
+
+        A damaged file is removed and counts as none.
+        """
         path = self.folder / job.file
-        return _entry(path) if path.exists() else None
+        try:
+            return _entry(path)
+        except FileNotFoundError:
+            return None
+        except _DAMAGED:
+            path.unlink(missing_ok=True)
+            return None
 
     def _keep(self, job: Job, done: Converted) -> None:
         if done.passing:
@@ -241,9 +269,13 @@ class LemurGraphs:
     def result(self, key: Key) -> dict[str, Any]:
         """What is kept of a name in a setting: ``recording`` and ``on``, or ``reason``."""
         job = self._jobs[key] if key in self._jobs else _single(key)
-        if job.file in self._passing:
-            return {"reason": self._passing[job.file]}
-        return _entry(self.folder / job.file)["results"][list(job.settings).index(key[1])]
+        entry = self.entry(job)
+        if entry is None and job.file not in self._passing:
+            self.record([job])
+            entry = self.entry(job)
+        if entry is None:
+            return {"reason": self._passing.get(job.file, "not kept")}
+        return entry["results"][list(job.settings).index(key[1])]
 
     def _reasons(self) -> dict[tuple[str, Setting], str]:
         """File and setting of what gives no graph, with the reason."""
@@ -252,10 +284,15 @@ class LemurGraphs:
         # Spawned, not forked: numerical libraries hold threads that do not survive a fork.
         with ProcessPoolExecutor(_WORKERS, mp_context=get_context("spawn")) as executor:
             told = list(executor.map(_reasons_of, paths, chunksize=64))
+        for at, job in enumerate(jobs):
+            if told[at] is None:
+                paths[at].unlink(missing_ok=True)
+                self.record([job])
+                told[at] = None if job.file in self._passing else _reasons_of(paths[at])
         lasting = {
             (job.file, kind): reason
             for job, reasons in zip(jobs, told, strict=True)
-            for kind, reason in zip(job.settings, reasons, strict=True)
+            for kind, reason in zip(job.settings, reasons or [""] * len(job.settings), strict=True)
             if reason
         }
         passing = {
@@ -290,9 +327,16 @@ def graph_of(text: str, name: str) -> ComputeGraph:
         raise UnreadableModelError(f"lemur:{name} gives no network: read: {reason}") from error
 
 
-def _reasons_of(path: Path) -> list[str]:
-    """For every recording of a file why it gives no graph; empty where it gives one."""
-    return [_reason(result) for result in _entry(path)["results"]]
+def _reasons_of(path: Path) -> list[str] | None:
+    """For every recording of a file why it gives no graph; empty where it gives one.
+
+    None if the file is damaged.
+    """
+    try:
+        results = _entry(path)["results"]
+    except (FileNotFoundError, *_DAMAGED):
+        return None
+    return [_reason(result) for result in results]
 
 
 def _reason(result: dict[str, Any]) -> str:
@@ -319,16 +363,25 @@ def digests() -> dict[str, str]:
     """Name -> digest of its source; kept, because parsing 10,483 sources takes 20 seconds."""
     sources = _lemur_trials.sources()
     known = hashlib.sha256("".join(sources.values()).encode()).hexdigest()[:8]
-    path = cache_folder() / "derived" / f"lemur-digests-{known}.json"
-    if not path.exists():
-        data = json.dumps({name: digest(code) for name, code in sources.items()}).encode()
-        write_atomically(path, lambda file: file.write(data))
-    return json.loads(path.read_bytes())
+
+    def make() -> bytes:
+        return json.dumps({name: digest(code) for name, code in sources.items()}).encode()
+
+    return json.loads(derived("lemur-digests.json", known, make).read_bytes())
 
 
 @lru_cache(maxsize=64)
 def _entry(path: Path) -> dict[str, Any]:
-    return json.loads(lzma.decompress(path.read_bytes()))
+    entry = json.loads(lzma.decompress(path.read_bytes()))
+    return {name: entry[name] for name in ("name", "seconds", "held", "results")}
+
+
+def _kept_reasons(path: Path) -> dict[str, str] | None:
+    """What an earlier call of :meth:`LemurGraphs.failed` found; None if there was none."""
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except (FileNotFoundError, *_DAMAGED):
+        return None
 
 
 def _coded(key: Key) -> str:

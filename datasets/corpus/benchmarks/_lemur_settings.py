@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,6 +35,11 @@ _DATA: Final[dict[tuple[str, str], tuple[tuple[int, ...], tuple[int, ...]]]] = {
 }
 _SIZE: Final = re.compile(r"_(\d+)(?:_flip)?$")
 _TEXT: Final = re.compile(r"(\d{1,6}(?:x\d{1,6}){0,3})-(\d{1,6}(?:x\d{1,6}){0,3})(?:-(\w{1,12}))?")
+
+
+#: Of the parameters in which runs of one source in one setting differ, those that may make another
+#: network of it; the others are rates, weights of losses, schedules and thresholds, or not used.
+_SHAPING: Final = ("kernel_size", "patch_size")
 
 
 @dataclass(frozen=True, order=True)
@@ -114,6 +120,16 @@ def wanted(trials: Trials) -> dict[str, dict[Setting, dict[str, Any]]]:
     }
 
 
+def shaping(parameters: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What of a run's parameters may decide on its network."""
+    return tuple(parameters.get(name) for name in _SHAPING)
+
+
+def extra(trials: Trials, row: int) -> dict[str, Any]:
+    """The parameters of one trial beyond those that most have."""
+    return json.loads(str(trials.extra[row]) or "{}")
+
+
 def prm(trials: Trials, row: int) -> dict[str, Any]:
     """The parameters a source was given in one trial."""
     values = {
@@ -123,6 +139,7 @@ def prm(trials: Trials, row: int) -> dict[str, Any]:
         "batch": int(trials.batch_size[row]),
     }
     known = {key: value for key, value in values.items() if not math.isnan(value)}
-    extra = json.loads(str(trials.extra[row]) or "{}")
     # Weights are not fetched, whatever a trial started from.
-    return known | {"transform": str(trials.transform[row])} | extra | {"pretrained": 0}
+    return (
+        known | {"transform": str(trials.transform[row])} | extra(trials, row) | {"pretrained": 0}
+    )

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from archcast.datasets._benchmark import Benchmark, FloatArray
 from archcast.datasets.benchmarks import _lemur_settings, _lemur_trials
 from archcast.datasets.benchmarks._lemur_graphs import LemurGraphs
-from archcast.encoders.errors import InvalidSpecError
+from archcast.encoders.errors import InvalidSpecError, UnreadableModelError
 
 #: (task, data set, metric) of the source -> name of the task here.
 _TASKS: Final = {
@@ -58,13 +58,20 @@ def load() -> Benchmark:
     recipe = _recipe()
 
     def graphs(rows: Any) -> Any:
+        others = builder.other(rows)
+        if others:
+            raise UnreadableModelError(
+                f"lemur: {len(others)} runs have another network than the one recorded of their "
+                f"source, {_specs()[others[0]]} for one; with_graph() has those with a graph"
+            )
         names, kinds = trials.net, _lemur_settings.settings(trials)
         return builder.graphs([(str(names[row]), kinds[row]) for row in rows])
 
     def with_graph() -> NDArray[np.int64]:
         failed = builder.failed()
         keys = zip(trials.net.tolist(), _lemur_settings.settings(trials), strict=True)
-        return np.array([row for row, key in enumerate(keys) if key not in failed], np.int64)
+        rows = [row for row, key in enumerate(keys) if key not in failed]
+        return np.setdiff1d(np.array(rows, np.int64), builder.other(rows))
 
     return Benchmark(
         "lemur",

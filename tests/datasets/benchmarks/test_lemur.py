@@ -1,10 +1,12 @@
 """LEMUR: check figures, curves and recipes, and about 20 sources turned into graphs."""
 
 import json
+import lzma
 import subprocess
 import sys
 from collections import Counter
 from contextlib import suppress
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -15,12 +17,14 @@ from archcast.datasets.benchmarks import lemur as module
 from archcast.datasets.benchmarks._lemur_graphs import Job, LemurGraphs, causes, digest
 from archcast.datasets.benchmarks._lemur_settings import Setting
 from archcast.datasets.foreign import Converted, _sandbox
+from archcast.encoders._fingerprint import encoder_files, fingerprint
 from archcast.encoders.errors import InvalidSpecError, SandboxError, UnreadableModelError
 from archcast.encoders.spaces import get_space, recognise
 
 
 @pytest.fixture(scope="module")
 def lemur(mirror, cache):
+    _lemur_graphs.digests()  # once, before tests with caches of their own
     return datasets.load("lemur")
 
 
@@ -292,6 +296,41 @@ def test_failures_that_may_not_last_are_told_but_not_kept(lemur, monkeypatch, tm
     assert not list(builder.folder.glob("failed-*"))
 
 
+@needs_walls
+def test_damaged_files_are_made_again(lemur, monkeypatch, tmp_path):
+    pytest.importorskip("torch")
+    monkeypatch.setenv("ARCHCAST_CACHE", str(tmp_path))
+    builder = LemurGraphs()
+    key = next(key for key in builder._jobs if key[0] == "AlexNet")
+    builder.jobs = [builder._jobs[key]]
+    (graph,) = builder.graphs([key])
+    (path,) = builder.folder.glob("*.json.xz")
+    whole = path.read_bytes()
+    for damaged in (b"", b"x" * 50, lzma.compress(b"{}"), whole[:100]):
+        path.write_bytes(damaged)
+        _lemur_graphs._entry.cache_clear()
+        assert _lemur_graphs._reasons_of(path) is None
+    assert builder.graphs([key]) == [graph]
+    path.write_bytes(whole[:100])
+    kept = builder.folder / f"failed-{fingerprint(encoder_files(_lemur_graphs._NO_READERS))}.json"
+    kept.write_bytes(b'{"AlexN')
+    assert key not in builder.failed()
+    assert json.loads(kept.read_bytes()) == {}
+    assert _lemur_graphs._reasons_of(path) == [""] * len(builder._jobs[key].settings)
+
+
+def test_damaged_tables_are_made_again(lemur, trials, monkeypatch, tmp_path):
+    monkeypatch.setenv("ARCHCAST_CACHE", str(tmp_path))
+    monkeypatch.setattr(_lemur_trials, "_grouped", lambda path: columns)
+    columns = {f.name: getattr(trials, f.name) for f in fields(trials)}
+    columns |= _lemur_trials._texts("extra", columns.pop("extra"))
+    again = _lemur_trials.trials.__wrapped__
+    again()
+    (path,) = tmp_path.rglob("lemur-trials*.npz")
+    path.write_bytes(path.read_bytes()[:1000])
+    assert np.array_equal(again().value, trials.value)
+
+
 def test_identical_code_under_other_names_is_recorded_once():
     assert digest("x = 1  # one") == digest("\nx = 1\n") != digest("x = 2")
     assert digest("not python (") == digest("not python (")
@@ -309,6 +348,24 @@ def test_causes_leave_out_what_is_particular():
         "run: RuntimeError": 2,
         "out of time": 1,
     }
+
+
+def test_runs_of_another_network_than_the_recorded_one_have_no_graph(lemur, trials):
+    builder = LemurGraphs()
+    others = builder.other(range(len(trials)))
+    assert len(others) == 198
+    assert len(np.unique(trials.net[others])) == 3
+    kinds = _lemur_settings.settings(trials)
+    row = next(row for row in others if trials.net[row] == "VisionTransformer")
+    recorded = builder._jobs["VisionTransformer", kinds[row]].settings[kinds[row]]
+    assert recorded["patch_size"] != _lemur_settings.prm(trials, row)["patch_size"]
+    with pytest.raises(UnreadableModelError, match=r"1 runs have another network.*VisionTransf"):
+        lemur.graphs([row])
+
+
+def test_rows_with_a_graph_are_those_that_succeed_and_are_recorded(lemur, monkeypatch):
+    monkeypatch.setattr(LemurGraphs, "failed", lambda self: {})
+    assert len(datasets.load("lemur").with_graph) == len(lemur) - 198
 
 
 def test_extra_parameters_reach_the_source(trials):
