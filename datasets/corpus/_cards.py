@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -48,7 +48,7 @@ class DataCard:
     traps: list[str]
     files: list[str]
     space: str = ""
-    packages: tuple[str, ...] = ()
+    packages: list[str] = field(default_factory=list)
 
 
 @cache
@@ -64,7 +64,7 @@ def card(name: str) -> DataCard:
     found = DataCard(name, **json.loads(path.read_text("utf-8")))
     packages = {entry(file).wheel for file in found.files} - {""}
     versions = (f"{package}=={wheel(package).version}" for package in sorted(packages))
-    return replace(found, packages=tuple(versions))
+    return replace(found, packages=list(versions))
 
 
 def names() -> list[str]:

@@ -56,15 +56,15 @@ def fetch(name: str, *, progress: bool = False) -> Path:
             return path
         if offline:
             raise _tampered(item, str(path), found)
+    elif not mirror and item.path.startswith(DERIVED):
+        raise DownloadError(
+            f"{name} was made of other files and lies nowhere upstream; "
+            f"point ARCHCAST_MIRROR at a folder or URL that has {item.path}"
+        )
     elif offline:
         raise DownloadError(
             f"{name} is not in the cache {cache_folder()} and ARCHCAST_OFFLINE is set; unset it, "
             "or point ARCHCAST_MIRROR at a folder that has the file"
-        )
-    if not mirror and item.path.startswith(DERIVED):
-        raise DownloadError(
-            f"{name} was made of other files and lies nowhere upstream; "
-            f"point ARCHCAST_MIRROR at a folder or URL that has {item.path}"
         )
     content = _download(item, mirror or UPSTREAM, progress)
     # Written at once under a temporary name: two processes at a time both end with a whole file.

@@ -246,8 +246,10 @@ def test_what_lies_nowhere_upstream_is_not_asked_for(monkeypatch):
     assert made < nowhere
     assert all(registry()[name].maker for name in made)
     for name in sorted(nowhere - made):
-        with pytest.raises(DownloadError, match="nowhere upstream; point ARCHCAST_MIRROR"):
-            fetch(name)
+        for offline in ("0", "1"):
+            monkeypatch.setenv("ARCHCAST_OFFLINE", offline)
+            with pytest.raises(DownloadError, match="nowhere upstream; point ARCHCAST_MIRROR"):
+                fetch(name)
 
 
 def test_a_derived_file_is_made_again_when_damaged_or_of_another_version(tmp_path):
