@@ -122,8 +122,12 @@ def _check(specs: Sequence[str], space: str, table: Path) -> None:
         first[key] = at
 
 
+def _is_file(path: Path) -> bool:
+    return exists(path) and path.is_file()
+
+
 def _own_key(text: str, folder: Path) -> Any:
-    if exists(folder / text):
+    if _is_file(folder / text):
         return folder / text
     found = recognise(text)
     if found is None:
@@ -136,7 +140,7 @@ def _graphs(
 ) -> list[ComputeGraph]:
     if space:
         return get_space(space).graphs(specs)
-    files = {at: folder / text for at, text in enumerate(specs) if exists(folder / text)}
+    files = {at: folder / text for at, text in enumerate(specs) if _is_file(folder / text)}
     others = iter(encoders.read_all([t for at, t in enumerate(specs) if at not in files]))
     return [
         kept_graph(files[at], shape) if at in files else next(others) for at in range(len(specs))
@@ -145,7 +149,7 @@ def _graphs(
 
 def _contents(paths: Sequence[Path], input_shape: tuple[int, ...] | None) -> str:
     """Changes with what the files hold, and how they are read."""
-    known = [_digest(path, input_shape) for path in paths if exists(path)]
+    known = [_digest(path, input_shape) for path in paths if _is_file(path)]
     return f"{_readers()} {' '.join(known)}"
 
 

@@ -87,6 +87,7 @@ def test_files_and_specifications_mixed(table, network):
         ("models/a.onnx,1,1,", {}, InvalidSpecError, "row 4: 'models/a.onnx' stands in row 1"),
         ("nasbench201:|x|,1,1,", {}, InvalidSpecError, "row 4: .*nasbench201"),
         (",1,1,", {}, StorageError, "row 4: '' is no file"),
+        ("models,1,1,", {}, StorageError, "row 4: 'models' is no file"),
         ("", {"spec": "net"}, UnreadableModelError, "no column 'net'"),
         ("", {"tasks": ["top1"]}, UnreadableModelError, "no column 'top1'"),
         ("models/c.onnx,1", {}, UnreadableModelError, "row 4 has fewer fields"),
