@@ -266,7 +266,8 @@ def _write_labels(path: Path, tables: list[Any]) -> None:
         schema = tables[0].schema if tables else need_arrow().schema([("hash", "string")])
         with pq.ParquetWriter(file, schema, compression="zstd") as writer:
             for table in tables:
-                writer.write_table(table)
+                if table.num_rows:
+                    writer.write_table(table, row_group_size=table.num_rows)
 
     write_atomically(path, write)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +84,11 @@ class Pool:
         wanted = self._named(benchmarks)
         rows = [tasks] if isinstance(tasks, str) else tasks
         self._check_tasks(wanted, rows or ())
-        rule = None if rows is None else [("task", "in", [*rows, ""])]  # arrow needs one value
         stored = None if columns is None else [c for c in columns if c != "benchmark"]
         parts = []
         for benchmark in wanted:
             path = self.folder / benchmark / f"{name}.parquet"
-            part = _read(path, stored, rule)
+            part = _read(path, stored, self._groups(benchmark, rows))
             if columns is None or "benchmark" in columns:
                 index = pa.array(np.zeros(part.num_rows, np.int32))
                 label = pa.DictionaryArray.from_arrays(index, pa.array([benchmark]))
@@ -175,6 +175,13 @@ class Pool:
                 owners[digest] = (*owners.get(digest, ()), name)
         return owners
 
+    def _groups(self, benchmark: str, tasks: Sequence[str] | None) -> list[int] | None:
+        """The row groups of some tasks' labels: a task is one, if it has any."""
+        if tasks is None:
+            return None
+        written = [task for task, count in self.manifests[benchmark].tasks.items() if count]
+        return [index for index, task in enumerate(written) if task in tasks]
+
     def _check_tasks(self, benchmarks: Sequence[str], tasks: Sequence[str]) -> None:
         known = sorted({task for name in benchmarks for task in self.manifests[name].tasks})
         for task in tasks:
@@ -207,7 +214,8 @@ def open_pool(folder: str | Path | None = None) -> Pool:
         StorageError: nothing is built there.
         MissingExtraError: pyarrow is not installed.
     """
-    need_arrow()
+    if find_spec("pyarrow") is None:  # to import it takes longer than to open the pool
+        need_arrow()
     place = pool_folder(folder)
     found = {}
     for path in sorted(place.glob("[!.]*/manifest.json")):
@@ -221,12 +229,15 @@ def open_pool(folder: str | Path | None = None) -> Pool:
     return Pool(place, found)
 
 
-def _read(path: Path, columns: list[str] | None, rule: Any) -> Any:
+def _read(path: Path, columns: list[str] | None, groups: list[int] | None) -> Any:
     pq = need_arrow().parquet
     try:
-        missing = set(columns or ()) - set(pq.read_schema(path).names)
-        if not missing:
-            return pq.read_table(path, columns=columns, filters=rule)
+        with pq.ParquetFile(path) as file:
+            missing = set(columns or ()) - set(file.schema_arrow.names)
+            if not missing and groups is None:
+                return file.read(columns)
+            if not missing:
+                return file.read_row_groups(groups, columns)
     except (OSError, ValueError, KeyError) as error:  # arrow's own errors are of these
         raise UnreadableModelError(
             f"{path} cannot be read ({str(error).partition(chr(10))[0]}); delete its folder and "
