@@ -10,6 +10,7 @@ import ast
 import hashlib
 import json
 import lzma
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -420,4 +421,4 @@ def _cause(reason: str) -> str:
         return reason
     if kind == "ModuleNotFoundError":
         return f"{stage}: {kind}: {text.split(';')[0]}"
-    return f"{stage}: {kind}"
+    return f"{stage}: {re.split(r'[;(]', kind)[0].rstrip()}"

@@ -342,11 +342,14 @@ def test_causes_leave_out_what_is_particular():
         "run: RuntimeError: size 3 of 4",
         "run: RuntimeError: size 5 of 6",
         "out of time",
+        "read: no operator (found aten.topk); archcast forecasts",
+        "read: no operator; archcast forecasts",
     ]
     assert causes(reasons) == {
         "import: ModuleNotFoundError: No module named 'apex'": 1,
         "run: RuntimeError": 2,
         "out of time": 1,
+        "read: no operator": 2,
     }
 
 
