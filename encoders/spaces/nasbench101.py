@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import combinations
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,7 @@ _LONG: Final = {
     "conv1x1-bn-relu": "conv1x1",
     "maxpool3x3": "maxpool3x3",
 }
+_SIZE: Final = 423_624
 _TEXT: Final = re.compile(r"([01]+):([\w,-]*)", re.ASCII)
 
 
@@ -71,7 +72,7 @@ class NASBench101(Space[Cell101]):
     """
 
     name = "nasbench101"
-    size: ClassVar[int] = 423_624
+    size = _SIZE
 
     def parse(self, spec: Any) -> Cell101:
         """Read a text, a :class:`Cell101`, or the benchmark's (matrix, operations)."""
@@ -142,8 +143,8 @@ class NASBench101(Space[Cell101]):
         Raises:
             ValueError: the space has fewer.
         """
-        if n > self.size:
-            raise ValueError(f"nasbench101 has {self.size:,} cells, fewer than {n:,}")
+        if n > _SIZE:
+            raise ValueError(f"nasbench101 has {_SIZE:,} cells, fewer than {n:,}")
         found: dict[tuple[int, int], str] = {}
         cells = draw(seed)
         while len(found) < n:

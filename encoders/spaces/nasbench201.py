@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import product
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ EDGES: Final = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 #: Channels of the three stages, and cells in each.
 WIDTHS: Final = (16, 32, 64)
 CELLS: Final = 5
+
+_SIZE: Final = len(OPERATORS) ** len(EDGES)
 
 NONE, SKIP, CONV1, CONV3, POOL = range(5)
 #: Operator positions of the six edges.
@@ -52,7 +54,7 @@ class NASBench201(Space[Cell201]):
     """
 
     name = "nasbench201"
-    size: ClassVar[int] = len(OPERATORS) ** len(EDGES)
+    size = _SIZE
 
     def parse(self, spec: Any) -> Cell201:
         """Read a string, or the positions of the six operators in :data:`OPERATORS`."""
@@ -101,7 +103,7 @@ class NASBench201(Space[Cell201]):
 
     def sample(self, n: int, seed: int = 0) -> list[str]:
         """Draw different cells, all equally likely."""
-        picked = np.random.default_rng(seed).choice(self.size, n, replace=False)
+        picked = np.random.default_rng(seed).choice(_SIZE, n, replace=False)
         digits = np.stack(np.unravel_index(picked, (len(OPERATORS),) * len(EDGES)), 1)
         return [self.text(tuple(cell)) for cell in digits.tolist()]
 
