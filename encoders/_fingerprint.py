@@ -16,6 +16,9 @@ _NO_GRAPHS: Final = {
     *("_layout.py", "drawing.py", "summary.py"),
 }
 
+#: Parts of the encoders that no recorded torch module's graph depends on.
+NOT_FOR_RECORDINGS: Final = ("_onnx", "spaces", "tabular")
+
 
 def fingerprint(files: Iterable[Path], *texts: str) -> str:
     """Eight digits that change with the code of some files, not with its comments or layout.

@@ -30,7 +30,7 @@ def from_csv(
     path: str | Path,
     *,
     spec: str = "",
-    tasks: Sequence[str] | None = None,
+    tasks: Sequence[str] | str | None = None,
     space: str = "",
     name: str = "",
     input_shape: tuple[int, ...] | None = None,
@@ -80,7 +80,9 @@ def from_csv(
         )
     rows = read_rows(table)
     named = choose(spec, NAME_COLUMNS, rows[0], table)
-    columns = [c for c in rows[0] if c not in (named, _FAMILY)] if tasks is None else list(tasks)
+    columns = [tasks] if isinstance(tasks, str) else list(tasks or ())
+    if tasks is None:
+        columns = [column for column in rows[0] if column not in (named, _FAMILY)]
     labels: dict[str, Reader] = {}
     for column in columns:
         choose(column, (), rows[0], table)

@@ -7,19 +7,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Final
 
 from tqdm import tqdm
 
 from archcast.encoders._files import write_atomically
-from archcast.encoders._fingerprint import encoder_files, fingerprint
+from archcast.encoders._fingerprint import NOT_FOR_RECORDINGS, encoder_files, fingerprint
 from archcast.encoders.errors import ArchcastError, MissingExtraError, UnreadableModelError
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.spaces._zoo_recordings import folder as recordings
 from archcast.encoders.spaces.zoos import recorded_graph
 
-#: Parts of the encoders that no torch module's graph depends on.
-_NO_READERS: Final = ("_onnx", "spaces", "tabular")
 #: Architecture and image size.
 Key = tuple[str, int]
 
@@ -96,7 +93,7 @@ class ZooGraphs:
     @cached_property
     def folder(self) -> Path:
         """Where graphs and the reasons of failures are kept."""
-        files = encoder_files(_NO_READERS)
+        files = encoder_files(NOT_FOR_RECORDINGS)
         return recordings(self.library) / f"graphs-{fingerprint(files)}"
 
     def _graph_path(self, key: Key) -> Path:

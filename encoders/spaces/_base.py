@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from archcast.encoders.errors import InvalidSpecError, MissingExtraError
+from archcast.encoders.errors import InvalidSpecError, MissingExtraError, NotANetworkError
 from archcast.encoders.spaces._net import Net
 from archcast.encoders.spaces._net_graph import GraphNet
 
@@ -96,8 +96,11 @@ class Space(ABC, Generic[Cell]):
             cell: a parsed specification.
             num_classes: outputs of the network.
             image_size: height and width of the input, or its length.
+
+        Raises:
+            NotANetworkError: the space reads its networks from elsewhere.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say how to build its networks")
+        raise NotANetworkError(f"{self.name} does not say how its networks are built")
 
     def graphs(
         self, specs: Sequence[Any], num_classes: int | None = None, image_size: int | None = None

@@ -120,3 +120,8 @@ def test_a_file_that_is_no_network_is_named(table):
 def test_documented_example_is_short():
     code = str(from_csv.__doc__).split("needed::")[1].split("Instead of")[0]
     assert len([line for line in code.splitlines() if line.strip()]) < 20
+
+
+def test_one_task_may_be_given_as_a_text(tmp_path):
+    (tmp_path / "own.csv").write_text("spec,t/x,t/y\n64:64:56:64:24,1,2\n")
+    assert from_csv(tmp_path / "own.csv", tasks="t/y", space="nats_size").tasks == ("t/y",)

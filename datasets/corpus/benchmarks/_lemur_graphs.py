@@ -31,14 +31,12 @@ from archcast.datasets.foreign import _recordings, _source
 from archcast.datasets.foreign._process import Converted, ForeignCode
 from archcast.encoders._cache import cache_folder
 from archcast.encoders._files import write_atomically
-from archcast.encoders._fingerprint import encoder_files, fingerprint
+from archcast.encoders._fingerprint import NOT_FOR_RECORDINGS, encoder_files, fingerprint
 from archcast.encoders._simplify import simplify
 from archcast.encoders._torch import capture, lower, record
 from archcast.encoders.errors import ArchcastError, UnreadableModelError
 from archcast.encoders.graph import ComputeGraph
 
-#: Parts of the encoders that no torch module's graph depends on.
-_NO_READERS: Final = ("_onnx", "spaces", "tabular")
 #: Processes that record the whole of it.
 _WORKERS: Final = 2
 #: Settings that one process records of a source.
@@ -123,7 +121,7 @@ class LemurGraphs:
             SandboxError: foreign code must be run and this machine cannot confine it.
             MissingExtraError: foreign code must be run and torch is not installed.
         """
-        kept = self.folder / f"failed-{fingerprint(encoder_files(_NO_READERS))}.json"
+        kept = self.folder / f"failed-{fingerprint(encoder_files(NOT_FOR_RECORDINGS))}.json"
         reasons = _kept_reasons(kept)
         if reasons is None:
             self.record(self.jobs, workers=_WORKERS)

@@ -17,7 +17,7 @@ from archcast.datasets.benchmarks import lemur as module
 from archcast.datasets.benchmarks._lemur_graphs import Job, LemurGraphs, causes, digest
 from archcast.datasets.benchmarks._lemur_settings import Setting
 from archcast.datasets.foreign import Converted, _sandbox
-from archcast.encoders._fingerprint import encoder_files, fingerprint
+from archcast.encoders._fingerprint import NOT_FOR_RECORDINGS, encoder_files, fingerprint
 from archcast.encoders.errors import InvalidSpecError, SandboxError, UnreadableModelError
 from archcast.encoders.spaces import get_space, recognise
 
@@ -313,7 +313,7 @@ def test_damaged_files_are_made_again(lemur, monkeypatch, tmp_path):
         assert _lemur_graphs._reasons_of(path) is None
     assert builder.graphs([key]) == [graph]
     path.write_bytes(whole[:100])
-    kept = builder.folder / f"failed-{fingerprint(encoder_files(_lemur_graphs._NO_READERS))}.json"
+    kept = builder.folder / f"failed-{fingerprint(encoder_files(NOT_FOR_RECORDINGS))}.json"
     kept.write_bytes(b'{"AlexN')
     assert key not in builder.failed()
     assert json.loads(kept.read_bytes()) == {}
