@@ -23,7 +23,7 @@ from archcast.datasets import load, splits
 from archcast.datasets.benchmarks import timm_zoo
 from archcast.encoders.spaces.zoos import family
 from archcast.encoders.tabular import feature_names
-from archcast.predictors import TabularPredictor
+from archcast.predictors.tabular_predictor import TabularPredictor
 
 FloatArray = NDArray[np.float64]
 SIZES = ("log_weights", "log_macs", "log_written")

@@ -19,7 +19,7 @@ from sklearn.ensemble import RandomForestRegressor
 from archcast import datasets
 from archcast.datasets import protocols
 from archcast.encoders.tabular import feature_names, tabular
-from archcast.predictors import TabularPredictor
+from archcast.predictors.tabular_predictor import TabularPredictor
 
 FloatArray = NDArray[np.float64]
 Model = Callable[[NDArray[np.float32], FloatArray, NDArray[np.float32]], FloatArray]

@@ -58,3 +58,19 @@ class IntegrityError(DownloadError):
 
 class ModelFormatError(ArchcastError, ValueError):
     """A saved predictor cannot be used: damaged, or of a version this release cannot read."""
+
+
+class InvalidLabelsError(ArchcastError, ValueError):
+    """Labels that nothing can be learned from: infinite, too few, not one an architecture."""
+
+
+class InvalidSettingError(ArchcastError, ValueError):
+    """A parameter has a value that makes no sense, alone or with the others."""
+
+
+class NotFittedError(ArchcastError, ValueError, AttributeError):
+    """A predictor is asked before it has learned anything."""
+
+
+class DeviceError(ArchcastError, RuntimeError):
+    """The device asked for is not there, or has too little memory."""

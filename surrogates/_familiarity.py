@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.tabular import feature_names
 from archcast.forecast import Familiarity, Word
-from archcast.predictors import TabularPredictor
+from archcast.predictors.tabular_predictor import TabularPredictor
 
 #: Score from which on a word holds: half of the held-out architectures were farther away, …
 _WORDS: tuple[tuple[float, Word], ...] = (

@@ -17,7 +17,7 @@ from archcast.encoders.errors import NotANetworkError, UnknownTaskError
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.tabular import tabular
 from archcast.forecast import Forecast
-from archcast.predictors import TabularPredictor
+from archcast.predictors.tabular_predictor import TabularPredictor
 
 #: Data set -> its classes.
 _CLASSES = {"imagenet1k": 1000, "cifar10": 10, "cifar100": 100, "imagenet16-120": 120}

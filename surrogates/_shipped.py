@@ -7,7 +7,8 @@ from pathlib import Path
 
 from archcast._tasks import Task
 from archcast.encoders.errors import StorageError, UnknownTaskError
-from archcast.predictors import TabularPredictor, load_predictor
+from archcast.predictors import load_predictor
+from archcast.predictors.tabular_predictor import TabularPredictor
 
 FOLDER = Path(__file__).parent / "pretrained"
 

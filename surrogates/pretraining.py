@@ -14,7 +14,8 @@ from archcast._shipped import FOLDER, path_of
 from archcast._tasks import Task, get_task, tasks
 from archcast._training_sets import TrainingSet, source
 from archcast.encoders.errors import UnknownTaskError
-from archcast.predictors import TabularPredictor, save_predictor
+from archcast.predictors import save_predictor
+from archcast.predictors.tabular_predictor import TabularPredictor
 
 __all__ = ["PRESETS", "Preset", "pretrain"]
 

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from archcast.encoders._files import write_atomically
-from archcast.encoders.errors import ModelFormatError, StorageError
+from archcast.encoders.errors import InvalidSettingError, ModelFormatError, StorageError
 from archcast.encoders.tabular import feature_names
-from archcast.predictors._boosting import BoostedTrees
-from archcast.predictors._calibration import Calibration
-from archcast.predictors._cloud import Cloud
-from archcast.predictors._kernel import KernelRidge, Scaler
-from archcast.predictors._members import Members
-from archcast.predictors._trees import Forest
-from archcast.predictors.tabular_predictor import TabularPredictor
+from archcast.predictors._protocol import Predictor, State
+from archcast.predictors._registry import predictor_class
 
-__all__ = ["load_predictor", "save_predictor"]
+__all__ = ["load_predictor", "pack", "save_predictor", "unpack"]
 
-_FORMAT = 1
-_HEADER = "archcast"
+Arrays = dict[str, NDArray[Any]]
+
+_FORMAT: Final = 2
+_HEADER: Final = "archcast"
+_NESTED: Final = "__predictor__"
+#: What the protocol itself learns.
+_SCALE: Final = ("centre_", "spread_", "constant_")
 
 
-def save_predictor(predictor: TabularPredictor, path: str | Path, **about: Any) -> None:
+def save_predictor(predictor: Predictor, path: str | Path, **about: Any) -> None:
     """Write a fitted predictor; equal predictors give equal bytes.
 
     Args:
@@ -35,67 +36,101 @@ def save_predictor(predictor: TabularPredictor, path: str | Path, **about: Any) 
         **about: what else the header should say; must be JSON.
 
     Raises:
+        NotFittedError: it has learned nothing yet.
         StorageError: the file cannot be written.
     """
     from safetensors.numpy import save
 
-    members, kernel = predictor.members_, predictor.members_.kernel
-    header = {
-        "format": _FORMAT,
-        "params": predictor.get_params(),
-        "features": feature_names(),
-        "names": predictor.cloud_.names,
-        "numbers": {
-            "weight": predictor.weight_,
-            "rate": kernel.rate,
-            "noise": kernel.noise,
-            "mean": kernel.mean,
-            "centre": predictor.calibration_.centre,
-            "told_centre": predictor.told_.centre,
-        },
-        "about": about,
-    }
-    arrays: dict[str, NDArray[Any]] = {
-        "scaler.centre": members.scaler.centre,
-        "scaler.scale": members.scaler.scale,
-        "envelope": members.envelope,
-        "support": members.support.astype(np.float16),
-        "kernel.weights": kernel.weights,
-        "kernel.habit": kernel.habit,
-        "kernel.effect": kernel.effect,
-        "kernel.usual": kernel.usual,
-        "calibration.weights": predictor.calibration_.weights,
-        "calibration.residuals": predictor.calibration_.residuals,
-        "told.weights": predictor.told_.weights,
-        "told.residuals": predictor.told_.residuals,
-        "held_out": predictor.cloud_.held_out,
-        "labels": predictor.labels_,
-    }
-    arrays |= {f"trees.{k}": v for k, v in members.trees.forest.arrays().items()}
+    predictor._check_fitted()
+    packed, arrays = pack(predictor)
+    header = {"format": _FORMAT, "features": feature_names(), "about": about, **packed}
     tensors = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     data = save(tensors, metadata={_HEADER: json.dumps(header, sort_keys=True)})
     write_atomically(Path(path), lambda file: file.write(data))
 
 
-def load_predictor(path: str | Path) -> TabularPredictor:
+def load_predictor(path: str | Path) -> Predictor:
     """Read a predictor that :func:`save_predictor` wrote.
 
     Raises:
         StorageError: no such file, or it cannot be read.
-        ModelFormatError: damaged, not a predictor, or of another version of archcast.
+        ModelFormatError: damaged, not a predictor, or of a version that cannot be used any more.
+        MissingExtraError: what the predictor is built on is not installed.
     """
     header, arrays = _read(Path(path))
-    if header.get("format") != _FORMAT or tuple(header["features"]) != feature_names():
+    version = header.get("format")
+    while version in _MIGRATIONS:
+        header, arrays = _MIGRATIONS[version](header, arrays)
+        version = header.get("format")
+    if version != _FORMAT:
         raise ModelFormatError(
-            f"{path}: made by another version of archcast; make it anew with 'archcast pretrain'"
+            f"{path}: format {version} was written by another version of archcast "
+            f"(this one reads up to {_FORMAT}); train it anew"
+        )
+    if tuple(header.get("features", ())) != feature_names():
+        raise ModelFormatError(
+            f"{path}: learned from other features than this version of archcast computes; "
+            "train it anew, 'archcast pretrain' does so for those that ship"
         )
     try:
-        return _rebuild(header, arrays)
-    except (KeyError, ValueError, TypeError) as error:
+        return unpack(header, arrays)
+    except (KeyError, ValueError, TypeError, IndexError) as error:
         raise ModelFormatError(f"{path}: damaged predictor ({error})") from error
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def pack(predictor: Predictor, prefix: str = "") -> tuple[dict[str, Any], Arrays]:
+    """A predictor as plain data; predictors among its parameters are packed with it.
+
+    Args:
+        predictor: fitted, or not.
+        prefix: of the arrays' names.
+
+    Returns:
+        JSON and arrays, for :func:`unpack`.
+    """
+    arrays: Arrays = {}
+    params: dict[str, Any] = {}
+    for name, value in predictor.get_params(deep=False).items():
+        if isinstance(value, Predictor):
+            packed, inner = pack(value, f"{prefix}{name}/")
+            params[name] = {_NESTED: packed}
+            arrays |= inner
+        else:
+            params[name] = value
+    packed = {"kind": predictor.kind, "params": params}
+    if hasattr(predictor, "centre_"):
+        state = predictor._state()
+        packed["facts"] = state.facts
+        arrays |= {prefix + key: value for key, value in state.arrays.items()}
+        arrays |= {f"{prefix}scale.{key}": np.asarray(getattr(predictor, key)) for key in _SCALE}
+    return packed, arrays
+
+
+def unpack(packed: dict[str, Any], arrays: Arrays, prefix: str = "") -> Predictor:
+    """The inverse of :func:`pack`.
+
+    Raises:
+        ModelFormatError: it is a predictor that this version does not have.
+    """
+    params = {
+        name: unpack(value[_NESTED], arrays, f"{prefix}{name}/")
+        if isinstance(value, dict) and _NESTED in value
+        else value
+        for name, value in packed["params"].items()
+    }
+    try:
+        made = predictor_class(packed["kind"])(**params)
+    except InvalidSettingError as error:
+        raise ModelFormatError(f"a predictor that is not here: {error}") from error
+    if "facts" in packed:
+        own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+        for key in _SCALE:
+            setattr(made, key, own.pop(f"scale.{key}"))
+        made._restore(State(own, packed["facts"]))
+    return made
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
@@ -110,27 +145,15 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         raise StorageError(f"{path}: {error.strerror or error}") from error
 
 
-def _rebuild(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> TabularPredictor:
-    numbers = header["numbers"]
-    predictor = TabularPredictor(**header["params"])
-    predictor.weight_ = numbers["weight"]
-    predictor.labels_ = arrays["labels"]
-    predictor.cloud_ = Cloud(tuple(header["names"]), arrays["held_out"])
-    predictor.calibration_ = Calibration(
-        arrays["calibration.weights"], numbers["centre"], arrays["calibration.residuals"]
-    )
-    predictor.told_ = Calibration(
-        arrays["told.weights"], numbers["told_centre"], arrays["told.residuals"]
-    )
-    kernel = KernelRidge(
-        *(numbers[key] for key in ("rate", "noise", "mean")),
-        *(arrays[f"kernel.{key}"] for key in ("weights", "habit", "effect", "usual")),
-    )
-    forest = Forest.from_arrays(
-        {k.removeprefix("trees."): v for k, v in arrays.items() if k.startswith("trees.")}
-    )
-    scaler = Scaler(arrays["scaler.centre"], arrays["scaler.scale"])
-    support = arrays["support"].astype(np.float64)
-    predictor.members_ = Members(scaler, arrays["envelope"], support, kernel, BoostedTrees(forest))
-    predictor.n_features_in_ = len(scaler.centre)
-    return predictor
+def _from_1(header: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], Arrays]:
+    """Format 1 knew tabular predictors only, and no scale of the protocol."""
+    facts = {"names": header.pop("names"), "numbers": header.pop("numbers")}
+    scale = {"centre_": 0.0, "spread_": 1.0, "constant_": False}
+    arrays = arrays | {f"scale.{key}": np.asarray(value) for key, value in scale.items()}
+    return header | {"format": 2, "kind": "tabular", "facts": facts}, arrays
+
+
+#: Format -> its step to the next one.
+_MIGRATIONS: Final[dict[Any, Callable[[dict[str, Any], Arrays], tuple[dict[str, Any], Arrays]]]] = {
+    1: _from_1
+}

@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from archcast import _transforms
-from archcast.encoders.graph import ComputeGraph
-from archcast.encoders.tabular import TabularFeatures, tabular
-from archcast.predictors._boosting import boost
-from archcast.predictors._calibration import calibrate
+from archcast.encoders.tabular import TabularFeatures
+from archcast.predictors._boosting import BoostedTrees, boost
+from archcast.predictors._calibration import Calibration, calibrate
 from archcast.predictors._cloud import Cloud
-from archcast.predictors._estimator import Estimator
-from archcast.predictors._kernel import Scaler, choose, fit_kernel
+from archcast.predictors._encoding import encode
+from archcast.predictors._kernel import KernelRidge, Scaler, choose, fit_kernel
 from archcast.predictors._members import HeldOut, Members, Rows, deal
+from archcast.predictors._protocol import Predictor, State
+from archcast.predictors._trees import Forest
 
 FloatArray = NDArray[np.float64]
-Architectures = Sequence[ComputeGraph] | TabularFeatures | NDArray[Any]
 
 _WEIGHTS = np.linspace(0, 1, 11)
 _HELD_OUT_ROWS = 4000
@@ -45,7 +45,7 @@ class Distribution:
     residuals: FloatArray
 
 
-class TabularPredictor(Estimator):
+class TabularPredictor(Predictor):
     """``transform⁻¹((1 - w) * kernel ridge + w * boosted trees + recipe effect)`` of a graph.
 
     Both members see the columns of :func:`archcast.encoders.tabular.tabular`. The weight ``w`` and
@@ -61,6 +61,8 @@ class TabularPredictor(Estimator):
         folds: how often groups are held out for calibration.
         seed: of everything random.
     """
+
+    kind = "tabular"
 
     def __init__(
         self,
@@ -85,7 +87,7 @@ class TabularPredictor(Estimator):
     # ------------------------------------------------------------------- fit
     def fit(
         self,
-        X: Architectures,
+        X: Any,
         y: ArrayLike,
         *,
         groups: ArrayLike | None = None,
@@ -110,14 +112,16 @@ class TabularPredictor(Estimator):
         Returns:
             The fitted predictor.
         """
-        x = features(X)
+        x, transformed, known = self._labelled(X, y)
+        self._enough(known)
+        labels = [str(i) for i in range(len(np.asarray(y)))] if names is None else list(names)
         rows = Rows(
             x,
-            _transforms.forward(self.transform, y),
-            _codes(groups, x),
-            _codes(np.zeros(len(x)) if shift is None else shift, x),
-            np.zeros((len(x), 0)) if recipe is None else np.asarray(recipe, np.float64),
-            np.ones(len(x), bool) if target is None else np.asarray(target, bool),
+            transformed,
+            _codes(None if groups is None else np.asarray(groups)[known], x),
+            _codes(np.zeros(len(x)) if shift is None else np.asarray(shift)[known], x),
+            np.zeros((len(x), 0)) if recipe is None else np.asarray(recipe, np.float64)[known],
+            np.ones(len(x), bool) if target is None else np.asarray(target, bool)[known],
         )
         chosen = self._choose_support(rows)
         scaled = rows.take(chosen)
@@ -126,14 +130,19 @@ class TabularPredictor(Estimator):
         held_out = [self._hold_out(rows, train, test) for train, test in self._splits(rows)]
         self._calibrate(held_out)
         self.members_ = self._fit_members(rows)
-        labels = [str(i) for i in range(len(x))] if names is None else list(names)
         self.cloud_ = Cloud(
-            tuple(labels[i] for i in chosen),
+            tuple(labels[i] for i in known[chosen]),
             np.quantile(np.concatenate([part.near for part in held_out]), np.linspace(0, 1, 101)),
         )
-        self.labels_ = np.quantile(np.asarray(y, np.float64)[rows.target], np.linspace(0, 1, 256))
+        seen = np.asarray(y, np.float64)[known][rows.target]
+        self.labels_ = np.quantile(seen, np.linspace(0, 1, 256))
         self.n_features_in_ = x.shape[1]
+        self.centre_, self.spread_ = np.asarray(0.0), np.asarray(1.0)  # members have their own
+        self.constant_ = np.asarray(False)
         return self
+
+    def _fit(self, X: Any, y: FloatArray, groups: NDArray[np.intp] | None) -> None:
+        raise NotImplementedError  # fit() does it all
 
     def _choose_support(self, rows: Rows) -> NDArray[np.intp]:
         """Row numbers the kernel compares with: all, or as many of each population."""
@@ -204,7 +213,7 @@ class TabularPredictor(Estimator):
         self.told_ = calibrate(told - centre, *signs, groups)
 
     # --------------------------------------------------------------- predict
-    def distribution(self, X: Architectures, recipe: ArrayLike | None = None) -> Distribution:
+    def distribution(self, X: Any, recipe: ArrayLike | None = None) -> Distribution:
         """The whole forecast, on the predictor's own scale.
 
         Args:
@@ -212,7 +221,7 @@ class TabularPredictor(Estimator):
             recipe: (n, R) numbers, NaN where unknown; by default the recipe to be expected of
                 networks like these.
         """
-        x = features(X)
+        x = encode(X, "tabular")
         members = self.members_
         distance = members.distance(x)
         smooth, trees = members.kernel.predict(distance), members.trees.predict(x)
@@ -229,9 +238,7 @@ class TabularPredictor(Estimator):
             calibration.residuals,
         )
 
-    def predict(
-        self, X: Architectures, return_std: bool = False, *, recipe: ArrayLike | None = None
-    ) -> Any:
+    def predict(self, X: Any, return_std: bool = False, *, recipe: ArrayLike | None = None) -> Any:
         """Forecast architectures.
 
         Args:
@@ -243,9 +250,14 @@ class TabularPredictor(Estimator):
             (n,) values in their natural unit; with ``return_std`` a pair, the second (n,) their
             standard deviations.
         """
+        self._check_fitted()
         forecast = self.distribution(X, recipe)
         values = _transforms.backward(self.transform, forecast.centre)
         return (values, self.std(forecast)) if return_std else values
+
+    def _predict(self, X: Any) -> tuple[FloatArray, FloatArray]:
+        forecast = self.distribution(X)
+        return forecast.centre, forecast.scale * float(forecast.residuals.std())
 
     def std(self, forecast: Distribution) -> FloatArray:
         """(n,) standard deviations in the natural unit."""
@@ -254,7 +266,7 @@ class TabularPredictor(Estimator):
         return _transforms.backward(self.transform, outcomes).std(1)
 
     def interval(
-        self, X: Architectures, p: float = 0.9, *, recipe: ArrayLike | None = None
+        self, X: Any, p: float = 0.9, *, recipe: ArrayLike | None = None
     ) -> tuple[FloatArray, FloatArray]:
         """Central intervals that hold the truth with probability ``p``, each end (n,)."""
         forecast = self.distribution(X, recipe)
@@ -263,12 +275,58 @@ class TabularPredictor(Estimator):
         lower, upper = (_transforms.backward(self.transform, end) for end in ends)
         return lower, upper
 
+    # ----------------------------------------------------------------- files
+    def _state(self) -> State:
+        members, kernel = self.members_, self.members_.kernel
+        arrays: dict[str, NDArray[Any]] = {
+            "scaler.centre": members.scaler.centre,
+            "scaler.scale": members.scaler.scale,
+            "envelope": members.envelope,
+            "support": members.support.astype(np.float16),
+            "kernel.weights": kernel.weights,
+            "kernel.habit": kernel.habit,
+            "kernel.effect": kernel.effect,
+            "kernel.usual": kernel.usual,
+            "calibration.weights": self.calibration_.weights,
+            "calibration.residuals": self.calibration_.residuals,
+            "told.weights": self.told_.weights,
+            "told.residuals": self.told_.residuals,
+            "held_out": self.cloud_.held_out,
+            "labels": self.labels_,
+        }
+        arrays |= {f"trees.{k}": v for k, v in members.trees.forest.arrays().items()}
+        numbers = {
+            "weight": self.weight_,
+            "rate": kernel.rate,
+            "noise": kernel.noise,
+            "mean": kernel.mean,
+            "centre": self.calibration_.centre,
+            "told_centre": self.told_.centre,
+        }
+        return State(arrays, {"names": self.cloud_.names, "numbers": numbers})
 
-def features(X: Architectures) -> NDArray[np.float32]:
-    """(n, F) feature values of whatever describes architectures."""
-    if isinstance(X, np.ndarray):
-        return np.asarray(X, np.float32)
-    return (X if isinstance(X, TabularFeatures) else tabular(X)).values
+    def _restore(self, state: State) -> None:
+        arrays, numbers = state.arrays, state.facts["numbers"]
+        self.weight_ = numbers["weight"]
+        self.labels_ = arrays["labels"]
+        self.cloud_ = Cloud(tuple(state.facts["names"]), arrays["held_out"])
+        self.calibration_ = Calibration(
+            arrays["calibration.weights"], numbers["centre"], arrays["calibration.residuals"]
+        )
+        self.told_ = Calibration(
+            arrays["told.weights"], numbers["told_centre"], arrays["told.residuals"]
+        )
+        kernel = KernelRidge(
+            *(numbers[key] for key in ("rate", "noise", "mean")),
+            *(arrays[f"kernel.{key}"] for key in ("weights", "habit", "effect", "usual")),
+        )
+        forest = Forest.from_arrays(
+            {k.removeprefix("trees."): v for k, v in arrays.items() if k.startswith("trees.")}
+        )
+        scaler = Scaler(arrays["scaler.centre"], arrays["scaler.scale"])
+        support = arrays["support"].astype(np.float64)
+        self.members_ = Members(scaler, arrays["envelope"], support, kernel, BoostedTrees(forest))
+        self.n_features_in_ = len(scaler.centre)
 
 
 def _codes(labels: ArrayLike | None, x: NDArray[np.float32]) -> NDArray[np.intp]:

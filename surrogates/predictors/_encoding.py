@@ -1,0 +1,65 @@
+"""What predictors see of architectures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archcast.encoders.errors import ShapeError
+from archcast.encoders.graph import ComputeGraph
+from archcast.encoders.tabular import TabularFeatures, tabular
+
+Encoding = Literal["tabular", "graph", "text"]
+
+
+def encode(X: Any, encoding: Encoding) -> Any:
+    """Architectures in a predictor's encoding.
+
+    Args:
+        X: n graphs; or, computed beforehand, an (n, F) array or a
+            :class:`~archcast.encoders.tabular.TabularFeatures` (``tabular``), or n texts (``text``).
+        encoding: ``tabular`` gives an (n, F) float32 array, ``graph`` a list of graphs, ``text`` a
+            list of strings.
+
+    Raises:
+        ShapeError: neither graphs nor this encoding.
+    """
+    if isinstance(X, ComputeGraph):
+        raise ShapeError("one graph is no list of graphs; give [graph]")
+    if encoding == "tabular":
+        return _table(X)
+    items = list(X)
+    if encoding == "text" and any(isinstance(item, ComputeGraph) for item in items):
+        from archcast.encoders.text import serialise
+
+        return [serialise(item) for item in items]
+    wanted = str if encoding == "text" else ComputeGraph
+    for item in items:
+        if not isinstance(item, wanted):
+            raise ShapeError(f"this predictor takes graphs, not {type(item).__name__}")
+    return items
+
+
+def _table(X: Any) -> NDArray[np.float32]:
+    if isinstance(X, TabularFeatures):
+        return X.values
+    if hasattr(X, "__array__"):
+        table = np.asarray(X)
+        if table.dtype != object:
+            if table.ndim != 2:
+                raise ShapeError(f"features are (n, F), not {table.shape}")
+            return np.asarray(table, np.float32)
+    items = list(X)
+    if not all(isinstance(item, ComputeGraph) for item in items):
+        raise ShapeError("this predictor takes graphs, or an (n, F) array of features")
+    return tabular(items).values
+
+
+def take(data: Any, rows: NDArray[Any] | Sequence[int]) -> Any:
+    """Some of the encoded architectures, by number."""
+    if isinstance(data, np.ndarray):
+        return data[np.asarray(rows, np.intp)]
+    return [data[i] for i in rows]

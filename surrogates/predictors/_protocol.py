@@ -1,0 +1,198 @@
+"""What every predictor is: an estimator of scikit-learn's protocol over architectures."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from archcast import _transforms
+from archcast.encoders.errors import InvalidLabelsError, NotFittedError
+from archcast.predictors._encoding import Encoding, encode, take
+from archcast.predictors._estimator import Estimator
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that a fitted predictor has learned, as plain data.
+
+    Attributes:
+        arrays: name -> array.
+        facts: name -> anything JSON can hold.
+    """
+
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Predictor(Estimator, ABC):
+    """``transform⁻¹(mean + spread * model(encoding(architecture)))``.
+
+    A subclass is a class attribute :attr:`kind`, a constructor of plain keywords (stored unchanged,
+    among them ``transform`` and ``seed``), and four methods that see encoded architectures and
+    standardised targets: :meth:`_fit`, :meth:`_predict`, :meth:`_state`, :meth:`_restore`.
+
+    Attributes:
+        kind: name in the registry and in files.
+        encoding: what the model sees; see :func:`archcast.predictors._encoding.encode`.
+        several: whether targets may have several columns, with labels missing.
+    """
+
+    kind: ClassVar[str]
+    several: ClassVar[bool] = False
+
+    @property
+    def encoding(self) -> Encoding:
+        """What the model sees; overridden by those that do not see tabular features."""
+        return "tabular"
+
+    # ------------------------------------------------------------- to implement
+    @abstractmethod
+    def _fit(self, X: Any, y: FloatArray, groups: NDArray[np.intp] | None) -> None:
+        """Learn from n encoded architectures and their (n,) standardised targets.
+
+        With :attr:`several`, targets are (n, T) and NaN where there is no label.
+        ``groups`` numbers rows that belong together (for validation), or is None.
+        """
+
+    @abstractmethod
+    def _predict(self, X: Any) -> tuple[FloatArray, FloatArray]:
+        """Mean and standard deviation, each shaped like the targets, standardised."""
+
+    @abstractmethod
+    def _state(self) -> State:
+        """What was learned, without parameters and the target's scale."""
+
+    @abstractmethod
+    def _restore(self, state: State) -> None:
+        """The inverse of :meth:`_state`."""
+
+    def _adapt(self, X: Any, y: FloatArray) -> None:
+        """Learn from a few more encoded architectures, with targets on the scale of the first.
+
+        Raises:
+            NotImplementedError: the family has no way of its own; see :meth:`adapt`.
+        """
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------- public
+    def fit(self, X: Any, y: ArrayLike, *, groups: ArrayLike | None = None) -> Self:
+        """Learn from labelled architectures.
+
+        Args:
+            X: n architectures: graphs, or what :attr:`encoding` names, computed beforehand.
+            y: (n,) labels in their natural unit, or (n, T) where :attr:`several` is true. NaN is
+                a missing label; rows without any are left out.
+            groups: (n,) labels of families or classes whose rows are validated together.
+
+        Returns:
+            The fitted predictor.
+
+        Raises:
+            InvalidLabelsError: infinite labels, fewer than two of them, or not one an architecture.
+        """
+        X, target, known = self._labelled(X, y)
+        self._enough(known)
+        number = None
+        if groups is not None:
+            number = np.unique(np.asarray(groups)[known], return_inverse=True)[1].reshape(-1)
+        self.centre_ = np.nanmean(target, axis=0)
+        spread = np.nanstd(target, axis=0)
+        self.spread_ = np.where(spread > 1e-12 * (1 + np.abs(self.centre_)), spread, 1.0)
+        self.constant_ = spread <= 1e-12 * (1 + np.abs(self.centre_))
+        self._fit(X, (target - self.centre_) / self.spread_, number)
+        return self
+
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """Forecast architectures.
+
+        Args:
+            X: n architectures, as for :meth:`fit`.
+            return_std: whether the standard deviation is wanted, too.
+
+        Returns:
+            (n,) or (n, T) values in their natural unit; with ``return_std`` a pair, the second of
+            the same shape their standard deviations.
+
+        Raises:
+            NotFittedError: :meth:`fit` was not called.
+        """
+        self._check_fitted()
+        data = encode(X, self.encoding)
+        if len(data) == 0:
+            empty = np.zeros((0, *np.shape(self.centre_)))
+            return (empty, empty) if return_std else empty
+        mean, std = self._predict(data)
+        centre = np.where(self.constant_, 0.0, mean) * self.spread_ + self.centre_
+        values = _transforms.backward(self.transform, centre)
+        if not return_std:
+            return values
+        half = np.where(self.constant_, 0.0, std) * self.spread_
+        high = _transforms.backward(self.transform, centre + half)
+        low = _transforms.backward(self.transform, centre - half)
+        return values, np.abs(high - low) / 2
+
+    def adapt(self, X: Any, y: ArrayLike) -> Predictor:
+        """A copy that has learned from a few labels of a new space; this one stays as it is.
+
+        Args:
+            X: architectures, as for :meth:`fit`.
+            y: their labels, in the natural unit; one is enough.
+
+        Raises:
+            NotFittedError: :meth:`fit` was not called.
+            InvalidLabelsError: no labels, or infinite ones.
+        """
+        from archcast.predictors._adapted import AdaptedPredictor
+
+        self._check_fitted()
+        if type(self)._adapt is Predictor._adapt:
+            return AdaptedPredictor(self).fit(X, y)
+        X, target, known = self._labelled(X, y)
+        if not len(known):
+            raise InvalidLabelsError("there is no label to adapt to")
+        new = copy.deepcopy(self)
+        new.constant_ = np.zeros_like(self.constant_)
+        new._adapt(X, (target - self.centre_) / self.spread_)
+        return new
+
+    def score(self, X: Any, y: ArrayLike) -> float:
+        """Coefficient of determination R², scikit-learn's default score; NaN labels left out."""
+        truth, value = np.asarray(y, np.float64), self.predict(X)
+        known = np.isfinite(truth)
+        rest = ((truth - value)[known] ** 2).sum()
+        return float(1 - rest / ((truth - truth[known].mean())[known] ** 2).sum())
+
+    # ------------------------------------------------------------------ private
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "centre_"):
+            raise NotFittedError(f"{type(self).__name__} has learned nothing yet; call fit() first")
+
+    @staticmethod
+    def _enough(known: NDArray[np.intp]) -> None:
+        if len(known) < 2:
+            raise InvalidLabelsError(
+                f"{len(known)} labelled architecture(s) teach nothing; give two at least"
+            )
+
+    def _labelled(self, X: Any, y: ArrayLike) -> tuple[Any, FloatArray, NDArray[np.intp]]:
+        """Encoded architectures that have a label, their transformed labels, their rows."""
+        data = encode(X, self.encoding)
+        labels = np.asarray(y, np.float64)
+        if labels.shape[:1] != (len(data),):
+            raise InvalidLabelsError(f"{len(data)} architectures, but labels {labels.shape}")
+        if labels.ndim != 1 and not (self.several and labels.ndim == 2):
+            raise InvalidLabelsError(f"{type(self).__name__} takes (n,) labels, not {labels.shape}")
+        if np.isinf(labels).any():
+            raise InvalidLabelsError("a label is infinite; leave that architecture out")
+        if self.transform == "log" and (labels <= 0).any():
+            raise InvalidLabelsError("the log scale takes positive labels only")
+        known = np.flatnonzero(np.isfinite(labels.reshape(len(labels), -1)).any(1))
+        target = _transforms.forward(self.transform, labels[known])
+        return take(data, known), target, known

@@ -1,0 +1,63 @@
+"""Predictors by name; each is imported when it is first asked for."""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Final
+
+from archcast.encoders.errors import InvalidSettingError
+from archcast.predictors._protocol import Predictor
+
+#: Name -> module in this package, class.
+_OWN: Final[dict[str, tuple[str, str]]] = {
+    "adapted": ("_adapted", "AdaptedPredictor"),
+    "tabular": ("tabular_predictor", "TabularPredictor"),
+}
+#: Classes of other packages register here: ``name = "package.module:Class"``.
+GROUP: Final = "archcast.predictors"
+
+
+def list_predictors() -> list[str]:
+    """The names of all predictors, those of other packages included."""
+    return sorted({*_OWN, *(point.name for point in entry_points(group=GROUP))})
+
+
+def predictor_class(name: str) -> type[Predictor]:
+    """The class of that name.
+
+    Raises:
+        InvalidSettingError: no such predictor; the message has the closest names.
+        MissingExtraError: what it is built on is not installed.
+    """
+    if name in _OWN:
+        module, attribute = _OWN[name]
+        return getattr(import_module(f"archcast.predictors.{module}"), attribute)
+    for point in entry_points(group=GROUP):
+        if point.name == name:
+            return point.load()
+    near = difflib.get_close_matches(name, list_predictors(), n=2, cutoff=0.4)
+    hint = (
+        f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(list_predictors())}"
+    )
+    raise InvalidSettingError(f"unknown predictor {name!r}; {hint}")
+
+
+def get_predictor(name: str, **params: Any) -> Predictor:
+    """A fresh predictor of that name.
+
+    Args:
+        name: one of :func:`list_predictors`.
+        **params: keywords of its constructor.
+
+    Raises:
+        InvalidSettingError: no such predictor, or it has no such keyword.
+        MissingExtraError: what it is built on is not installed.
+    """
+    return predictor_class(name)().set_params(**params)
+
+
+def own_classes() -> dict[str, tuple[str, str]]:
+    """Class name -> module and attribute of all of the library's predictors."""
+    return {attribute: (module, attribute) for module, attribute in _OWN.values()}
