@@ -20,7 +20,7 @@ def encode(X: Any, encoding: Encoding) -> Any:
 
     Args:
         X: n graphs; or, computed beforehand, an (n, F) array or a
-            :class:`~archcast.encoders.tabular.TabularFeatures` (``tabular``), or n texts (``text``).
+            :class:`~archcast.encoders.tabular.TabularFeatures` (``tabular``), or n texts.
         encoding: ``tabular`` gives an (n, F) float32 array, ``graph`` a list of graphs, ``text`` a
             list of strings.
 

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from archcast import _transforms
-from archcast.encoders.tabular import TabularFeatures
 from archcast.predictors._boosting import BoostedTrees, boost
 from archcast.predictors._calibration import Calibration, calibrate
 from archcast.predictors._cloud import Cloud

@@ -1,0 +1,1 @@
+"""Bayesian predictors: ensembles, Gaussian processes, noise of their own."""

@@ -1,0 +1,1 @@
+"""Graph neural networks over computation graphs; they need torch and torch-geometric."""

@@ -1,0 +1,1 @@
+"""Predictors that read an architecture as text; they need sentence-transformers."""

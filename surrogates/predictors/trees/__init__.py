@@ -1,0 +1,1 @@
+"""Predictors of decision trees, and other classic regressors on tabular features."""
