@@ -69,7 +69,7 @@ def boost(
         "max_depth": 10,
         "min_data_in_leaf": min(smallest_leaf, max(len(y) // 8, 1)),
         "feature_fraction": 0.3,
-        "bagging_fraction": 0.7,
+        "bagging_fraction": 0.7 if len(y) > 1 else 1.0,  # LightGBM stops at an empty bag
         "bagging_freq": 1,
         "max_bin": 63,
         "seed": seed,

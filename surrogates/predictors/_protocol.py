@@ -193,6 +193,7 @@ class Predictor(Estimator, ABC):
             raise InvalidLabelsError("a label is infinite; leave that architecture out")
         if self.transform == "log" and (labels <= 0).any():
             raise InvalidLabelsError("the log scale takes positive labels only")
-        known = np.flatnonzero(np.isfinite(labels.reshape(len(labels), -1)).any(1))
+        present = np.isfinite(labels)
+        known = np.flatnonzero(present if labels.ndim == 1 else present.any(1))
         target = _transforms.forward(self.transform, labels[known])
         return take(data, known), target, known
