@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from numpy.typing import NDArray
-from scipy.stats import kendalltau, spearmanr
+from archcast.evaluation.metrics import kendall, spearman
+
+__all__ = ["kendall", "parser", "publish", "spearman", "table"]
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -20,18 +20,6 @@ def parser(description: str) -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=description)
     options.add_argument("--out", type=Path, help="write the table to this file, too")
     return options
-
-
-def kendall(truth: NDArray[Any], value: NDArray[Any]) -> float:
-    """Kendall's tau-b."""
-    result: Any = kendalltau(truth, value)
-    return float(result.statistic)
-
-
-def spearman(truth: NDArray[Any], value: NDArray[Any]) -> float:
-    """Spearman's rank correlation."""
-    result: Any = spearmanr(truth, value)
-    return float(result.statistic)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
