@@ -264,15 +264,22 @@ class TabularPredictor(Predictor):
         outcomes = forecast.centre[:, None] + forecast.scale[:, None] * residuals
         return _transforms.backward(self.transform, outcomes).std(1)
 
+    def quantiles(
+        self, X: Any, levels: ArrayLike, *, recipe: ArrayLike | None = None
+    ) -> FloatArray:
+        """(Q, n) quantiles by the errors of held-out groups, in the natural unit."""
+        self._check_fitted()
+        forecast = self.distribution(X, recipe)
+        residuals = np.quantile(forecast.residuals, levels)
+        outcomes = forecast.centre + np.multiply.outer(residuals, forecast.scale)
+        return _transforms.backward(self.transform, outcomes)
+
     def interval(
         self, X: Any, p: float = 0.9, *, recipe: ArrayLike | None = None
     ) -> tuple[FloatArray, FloatArray]:
         """Central intervals that hold the truth with probability ``p``, each end (n,)."""
-        forecast = self.distribution(X, recipe)
-        low, high = np.quantile(forecast.residuals, [(1 - p) / 2, (1 + p) / 2])
-        ends = (forecast.centre + forecast.scale * q for q in (low, high))
-        lower, upper = (_transforms.backward(self.transform, end) for end in ends)
-        return lower, upper
+        low, high = self.quantiles(X, [(1 - p) / 2, (1 + p) / 2], recipe=recipe)
+        return low, high
 
     # ----------------------------------------------------------------- files
     def _state(self) -> State:

@@ -161,6 +161,18 @@ def test_standard_deviations(kind):
 
 
 @every_kind
+def test_quantiles_ascend_and_make_intervals(kind):
+    graphs, _ = new()
+    quantiles = fitted(kind).quantiles(graphs, [0.05, 0.25, 0.5, 0.75, 0.95])
+    assert quantiles.shape == (5, len(graphs))
+    assert np.isfinite(quantiles).all()
+    assert (np.diff(quantiles, axis=0) >= 0).all()
+    low, high = fitted(kind).interval(graphs, 0.9)
+    np.testing.assert_allclose(low, quantiles[0])
+    np.testing.assert_allclose(high, quantiles[-1])
+
+
+@every_kind
 def test_a_forecast_does_not_depend_on_its_neighbours(kind):
     graphs, _ = new()
     together = fitted(kind).predict(graphs[:6])
