@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,30 +78,52 @@ def calibrate(
     """
     level = float(np.median(centre))
     signs = _signs(centre - level, distance, disagreement)
+    # Farther away, or with less agreement, a forecast is never surer.
+    weights, residuals = learn_scale(error, signs, groups, rising=(1, 2))
+    return Calibration(weights, level, residuals)
+
+
+def learn_scale(
+    error: FloatArray, signs: FloatArray, groups: NDArray[np.intp], rising: Sequence[int]
+) -> tuple[FloatArray, FloatArray]:
+    """The scale that held-out errors are likeliest under, and their distribution in its units.
+
+    Args:
+        error: (n,) truth minus forecast.
+        signs: (n, K) what the log scale is linear in; the first column is 1.
+        groups: (n,) rows whose errors are alike.
+        rising: columns whose weight must not be negative.
+
+    Returns:
+        (K,) weights of the signs, and (401,) quantiles of the normalised errors, ascending.
+    """
     size = np.abs(error)
-    theta = _fit_scale(size, signs)
+    theta = _fit_scale(size, signs, rising)
     count = len(np.unique(groups))
     # Residuals by a scale that did not see them: the one fitted to the other groups.
     fold = np.unique(groups, return_inverse=True)[1] % min(_FOLDS, count)
     residuals = np.empty_like(error)
     for k in np.unique(fold) if count > 1 else ():
-        other = _fit_scale(size[fold != k], signs[fold != k])
+        other = _fit_scale(size[fold != k], signs[fold != k], rising)
         residuals[fold == k] = error[fold == k] / np.exp(signs[fold == k] @ other)
     if count == 1:
         residuals = error / np.exp(signs @ theta)
     # Of n exchangeable groups and a new one, the new one is beyond them all once in n + 1 times.
     levels = np.clip((np.linspace(0, 1, _LEVELS) - 0.5) * (1 + 1 / count) + 0.5, 0, 1)
-    return Calibration(theta, level, np.quantile(residuals, levels))
+    return theta, np.quantile(residuals, levels)
 
 
-def _fit_scale(size: FloatArray, signs: FloatArray) -> FloatArray:
-    """(4,) weights of the log scale under which errors of these sizes are likeliest."""
-    penalty = np.diag([0.0, *[_RIDGE] * 3])
-    theta: FloatArray = np.array([np.log(size.mean() + 1e-9), 0.0, 0.0, 0.0])
+def _fit_scale(size: FloatArray, signs: FloatArray, rising: Sequence[int]) -> FloatArray:
+    """(K,) weights of the log scale under which errors of these sizes are likeliest."""
+    columns = signs.shape[1]
+    penalty = np.diag([0.0, *[_RIDGE] * (columns - 1)])
+    theta: FloatArray = np.array([np.log(size.mean() + 1e-9), *[0.0] * (columns - 1)])
     for _ in range(_STEPS):  # damped Newton steps
         ratio = size * np.exp(-signs @ theta)
         slope = signs.T @ (1 - ratio) + penalty @ theta
-        curve = (signs * ratio[:, None]).T @ signs + penalty + 1e-9 * np.eye(4)
+        curve = (signs * ratio[:, None]).T @ signs + penalty + 1e-9 * np.eye(columns)
         step = np.linalg.solve(curve, slope)
         theta = theta - step / max(1.0, float(np.abs(step).max()))
-    return np.maximum(theta, [-np.inf, 0.0, 0.0, -np.inf])  # farther away is never surer
+    floor = np.full(columns, -np.inf)
+    floor[list(rising)] = 0.0
+    return np.maximum(theta, floor)

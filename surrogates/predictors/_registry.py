@@ -13,6 +13,8 @@ from archcast.predictors._protocol import Predictor
 #: Name -> module in this package, class.
 _OWN: Final[dict[str, tuple[str, str]]] = {
     "adapted": ("_adapted", "AdaptedPredictor"),
+    "conformal": ("_conformal", "ConformalPredictor"),
+    "ensemble": ("bayes.ensemble", "EnsemblePredictor"),
     "tabular": ("tabular_predictor", "TabularPredictor"),
 }
 #: Classes of other packages register here: ``name = "package.module:Class"``.

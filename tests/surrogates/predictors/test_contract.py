@@ -32,6 +32,8 @@ from archcast.predictors import (
 
 #: Settings that make a fit quick; those of a kind that is not here are its defaults.
 QUICK: dict[str, dict[str, Any]] = {
+    "conformal": {"options": {"rounds": 20, "support": 100, "folds": 2}, "folds": 2},
+    "ensemble": {"options": {"rounds": 20, "support": 100, "folds": 2}, "members": 2},
     "tabular": {"rounds": 20, "support": 100, "folds": 2},
 }
 #: Kinds for which a network of 10,000 operators takes long here: how many they get instead.
