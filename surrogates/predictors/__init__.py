@@ -10,6 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from archcast.predictors._joined import Joined
 from archcast.predictors._protocol import Predictor, State
 from archcast.predictors._registry import (
     get_predictor,
@@ -20,6 +21,7 @@ from archcast.predictors._registry import (
 from archcast.predictors.storage import load_predictor, save_predictor
 
 __all__ = [
+    "Joined",
     "Predictor",
     "State",
     "get_predictor",

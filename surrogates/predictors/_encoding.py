@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from archcast.encoders.errors import ShapeError
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.tabular import TabularFeatures, tabular
+from archcast.predictors._joined import Joined
 
-Encoding = Literal["tabular", "graph", "text"]
+Encoding = Literal["tabular", "graph", "text", "joined"]
 
 
 def encode(X: Any, encoding: Encoding) -> Any:
@@ -20,15 +21,21 @@ def encode(X: Any, encoding: Encoding) -> Any:
 
     Args:
         X: n graphs; or, computed beforehand, an (n, F) array or a
-            :class:`~archcast.encoders.tabular.TabularFeatures` (``tabular``), or n texts.
+            :class:`~archcast.encoders.tabular.TabularFeatures` (``tabular``), or n texts; for
+            ``tabular`` and ``joined`` also a :class:`Joined`.
         encoding: ``tabular`` gives an (n, F) float32 array, ``graph`` a list of graphs, ``text`` a
-            list of strings.
+            list of strings, ``joined`` the array of ``tabular`` and apart from it the numbers
+            beside it, none unless X is a :class:`Joined`.
 
     Raises:
         ShapeError: neither graphs nor this encoding.
     """
     if isinstance(X, ComputeGraph):
         raise ShapeError("one graph is no list of graphs; give [graph]")
+    if encoding == "joined":
+        joined = isinstance(X, Joined)
+        table = _table(X.X if joined else X)
+        return Joined(table, X.columns if joined else np.zeros((len(table), 0)))
     if encoding == "tabular":
         return _table(X)
     items = list(X)
@@ -44,6 +51,8 @@ def encode(X: Any, encoding: Encoding) -> Any:
 
 
 def _table(X: Any) -> NDArray[np.float32]:
+    if isinstance(X, Joined):
+        return np.hstack([_table(X.X), X.columns.astype(np.float32)])
     if isinstance(X, TabularFeatures):
         return X.values
     if hasattr(X, "__array__"):
@@ -60,6 +69,6 @@ def _table(X: Any) -> NDArray[np.float32]:
 
 def take(data: Any, rows: NDArray[Any] | Sequence[int]) -> Any:
     """Some of the encoded architectures, by number."""
-    if isinstance(data, np.ndarray):
+    if isinstance(data, (np.ndarray, Joined)):
         return data[np.asarray(rows, np.intp)]
     return [data[i] for i in rows]
