@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from archcast.encoders.errors import ShapeError
 from archcast.encoders.spaces import get_space
 from archcast.encoders.tabular import tabular
@@ -21,7 +22,7 @@ def test_rows_of_graphs_features_and_numbers_stay_together():
     for X in (nets, table, table.values):
         part = Joined(X, numbers)[np.array([4, 1])]
         assert (part.columns == numbers[[4, 1]]).all()
-        assert (encode(part, "joined").X == table.values[[4, 1]]).all()
+        assert (table.values[[4, 1]] == encode(part, "joined").X).all()
     assert len(Joined(nets, numbers)[np.array([True, False] * 3)]) == 3
     assert len(take(Joined(nets, numbers), [2])) == 1
 
