@@ -15,6 +15,9 @@ _OWN: Final[dict[str, tuple[str, str]]] = {
     "adapted": ("_adapted", "AdaptedPredictor"),
     "conformal": ("_conformal", "ConformalPredictor"),
     "ensemble": ("bayes.ensemble", "EnsemblePredictor"),
+    "hist_gradient_boosting": ("trees.histogram_predictor", "HistGradientBoostingPredictor"),
+    "lightgbm": ("trees.lightgbm_predictor", "LightGBMPredictor"),
+    "xgboost": ("trees.xgboost_predictor", "XGBoostPredictor"),
     "tabular": ("tabular_predictor", "TabularPredictor"),
 }
 #: Classes of other packages register here: ``name = "package.module:Class"``.

@@ -1,12 +1,13 @@
 """Forests of binary decision trees as flat arrays, scored by numpy alone.
 
-Training needs LightGBM or scikit-learn; scoring what they made needs neither, which keeps a
-forecast instant.
+Training needs LightGBM, XGBoost or scikit-learn; scoring what they made needs none of them, which
+keeps a forecast instant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -52,12 +53,16 @@ class Forest:
         Returns:
             (n, T) leaf values.
         """
-        values = np.empty((len(x), len(self)), np.float32)
+        return self.value[self.reached(x)]
+
+    def reached(self, x: NDArray[np.float32]) -> NDArray[np.int32]:
+        """(n, F) samples to the (n, T) indices of the leaves that they reach."""
+        found = np.empty((len(x), len(self)), np.int32)
         rows = max(_BLOCK // max(len(self), 1), 1)
         for start in range(0, len(x), rows):
             block = np.ascontiguousarray(x[start : start + rows], np.float32)
-            values[start : start + rows] = self.value[self._descend(block)]
-        return values
+            found[start : start + rows] = self._descend(block)
+        return found
 
     def _descend(self, x: NDArray[np.float32]) -> NDArray[np.intp]:
         flat, base = x.ravel(), (np.arange(len(x)) * x.shape[1])[:, None]
@@ -131,6 +136,29 @@ def plant(trees: Iterable[Tree]) -> Forest:
     )
 
 
+def leaf(value: float) -> Forest:
+    """One tree of one leaf: the same value for every sample."""
+    none = np.array([-1])
+    return plant([Tree(np.zeros(1), np.zeros(1), none, none, np.array([value]))])
+
+
+def join(forests: Sequence[Forest]) -> Forest:
+    """The trees of several forests as one forest, in their order."""
+    shifts = np.cumsum([0, *(len(f.left) for f in forests)])
+    return Forest(
+        np.concatenate([f.roots + s for f, s in zip(forests, shifts, strict=False)]).astype(
+            np.int32
+        ),
+        np.concatenate([f.column for f in forests]),
+        np.concatenate([f.threshold for f in forests]),
+        np.concatenate([f.left + s for f, s in zip(forests, shifts, strict=False)]).astype(
+            np.int32
+        ),
+        np.concatenate([f.value for f in forests]),
+        max(f.depth for f in forests),
+    )
+
+
 def _breadth_first(tree: Tree) -> tuple[NDArray[np.intp], NDArray[np.intp], int]:
     """Old indices in the new order, new index of each node's left child, depth."""
     order, level, child = [0], [0], []
@@ -186,3 +214,35 @@ def _lightgbm_tree(root: dict[str, Any]) -> Tree:
     as_index = (a.astype(np.intp) for a in (column, left, right))
     column, left, right = as_index
     return Tree(column, threshold, left, right, value)
+
+
+def from_histogram(model: Any) -> Forest:
+    """A forest from a fitted ``HistGradientBoostingRegressor`` that saw no missing values."""
+    trees = []
+    for (predictor,) in model._predictors:
+        nodes = predictor.nodes
+        left, right = (
+            np.where(nodes["is_leaf"], -1, nodes[side].astype(np.intp))
+            for side in ("left", "right")
+        )
+        trees.append(
+            Tree(nodes["feature_idx"], nodes["num_threshold"], left, right, nodes["value"])
+        )
+    base = leaf(float(np.ravel(model._baseline_prediction)[0]))
+    return join([base, plant(trees)]) if trees else base
+
+
+def from_xgboost(booster: Any) -> Forest:
+    """A forest from an ``xgboost.Booster`` of regression trees without categorical columns."""
+    learner = json.loads(bytes(booster.save_raw("json")))["learner"]
+    trees = [_xgboost_tree(tree) for tree in learner["gradient_booster"]["model"]["trees"]]
+    base = leaf(float(learner["learner_model_param"]["base_score"].strip("[]")))
+    return join([base, plant(trees)]) if trees else base
+
+
+def _xgboost_tree(tree: Mapping[str, Any]) -> Tree:
+    left, right = (np.array(tree[f"{side}_children"], np.intp) for side in ("left", "right"))
+    condition = np.array(tree["split_conditions"], np.float32)
+    # XGBoost sends what is below the threshold left, a Forest also what equals it.
+    below = np.nextafter(condition, np.float32(-np.inf))
+    return Tree(np.array(tree["split_indices"]), below, left, right, condition)

@@ -32,6 +32,9 @@ from archcast.predictors import (
 
 #: Settings that make a fit quick; those of a kind that is not here are its defaults.
 QUICK: dict[str, dict[str, Any]] = {
+    "hist_gradient_boosting": {"rounds": 20, "members": 2, "learning_rate": 0.1},
+    "lightgbm": {"rounds": 20, "members": 2, "learning_rate": 0.1},
+    "xgboost": {"rounds": 20, "members": 2, "learning_rate": 0.1},
     "conformal": {"options": {"rounds": 20, "support": 100, "folds": 2}, "folds": 2},
     "ensemble": {"options": {"rounds": 20, "support": 100, "folds": 2}, "members": 2},
     "tabular": {"rounds": 20, "support": 100, "folds": 2},
