@@ -16,8 +16,13 @@ _OWN: Final[dict[str, tuple[str, str]]] = {
     "conformal": ("_conformal", "ConformalPredictor"),
     "ensemble": ("bayes.ensemble", "EnsemblePredictor"),
     "hist_gradient_boosting": ("trees.histogram_predictor", "HistGradientBoostingPredictor"),
+    "bayesian_linear": ("trees.linear_predictor", "BayesianLinearPredictor"),
+    "extra_trees": ("trees.forest_predictor", "ExtraTreesPredictor"),
+    "ngboost": ("trees.ngboost_predictor", "NGBoostPredictor"),
+    "random_forest": ("trees.forest_predictor", "RandomForestPredictor"),
     "lightgbm": ("trees.lightgbm_predictor", "LightGBMPredictor"),
     "xgboost": ("trees.xgboost_predictor", "XGBoostPredictor"),
+    "device": ("device", "DevicePredictor"),
     "tabular": ("tabular_predictor", "TabularPredictor"),
 }
 #: Classes of other packages register here: ``name = "package.module:Class"``.

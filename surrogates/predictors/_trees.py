@@ -193,11 +193,10 @@ def from_sklearn(estimators: Iterable[Any]) -> Forest:
     )
 
 
-def from_lightgbm(booster: Any) -> Forest:
-    """A forest from a ``lightgbm.Booster`` without categorical columns."""
-    return plant(
-        _lightgbm_tree(info["tree_structure"]) for info in booster.dump_model()["tree_info"]
-    )
+def from_lightgbm(booster: Any, which: slice = slice(None)) -> Forest:
+    """A forest from (some trees of) a ``lightgbm.Booster`` without categorical columns."""
+    trees = booster.dump_model()["tree_info"][which]
+    return plant(_lightgbm_tree(info["tree_structure"]) for info in trees)
 
 
 def _lightgbm_tree(root: dict[str, Any]) -> Tree:

@@ -44,7 +44,7 @@ def save_predictor(predictor: Predictor, path: str | Path, **about: Any) -> None
     predictor._check_fitted()
     packed, arrays = pack(predictor)
     header = {"format": _FORMAT, "features": feature_names(), "about": about, **packed}
-    tensors = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    tensors = {name: np.require(array, requirements="C") for name, array in arrays.items()}
     data = save(tensors, metadata={_HEADER: json.dumps(header, sort_keys=True)})
     write_atomically(Path(path), lambda file: file.write(data))
 

@@ -37,7 +37,7 @@ class XGBoostPredictor(BoostedPredictor):
         if task.held_out is None:
             return from_xgboost(xgboost.train(settings, data, num_boost_round=task.rounds))
         valid = xgboost.QuantileDMatrix(*task.held_out, ref=data, max_bin=64)
-        stop = xgboost.callback.EarlyStopping(self.early_stopping, save_best=True)
+        stop = xgboost.callback.EarlyStopping(rounds=self.early_stopping, save_best=True)
         booster = xgboost.train(
             settings,
             data,

@@ -33,6 +33,9 @@ from archcast.predictors import (
 #: Settings that make a fit quick; those of a kind that is not here are its defaults.
 QUICK: dict[str, dict[str, Any]] = {
     "hist_gradient_boosting": {"rounds": 20, "members": 2, "learning_rate": 0.1},
+    "extra_trees": {"trees": 10},
+    "ngboost": {"rounds": 40, "learning_rate": 0.1},
+    "random_forest": {"trees": 10},
     "lightgbm": {"rounds": 20, "members": 2, "learning_rate": 0.1},
     "xgboost": {"rounds": 20, "members": 2, "learning_rate": 0.1},
     "conformal": {"options": {"rounds": 20, "support": 100, "folds": 2}, "folds": 2},
@@ -204,6 +207,7 @@ def test_a_file_holds_all_of_it(kind, tmp_path):
         strict=True,
     ):
         np.testing.assert_array_equal(ours, theirs)
+    assert loaded.predict([]).shape == (0,)
     save_predictor(loaded, again)
     assert path.read_bytes() == again.read_bytes()
 
