@@ -75,6 +75,12 @@ def feature_names() -> tuple[str, ...]:
 _NAMES: tuple[str, ...] = ()
 
 
+def feature_families() -> tuple[str, ...]:
+    """The family of every column, in order: ``sizes``, ``counts``, …, ``paths``."""
+    probe = unite([ComputeGraph.from_columns({"op": [0]}, [])])
+    return tuple(family.__name__ for family in _FAMILIES for _ in family(probe))
+
+
 def _yield_columns(graphs: Sequence[ComputeGraph]) -> Iterator[tuple[str, NDArray[np.float64]]]:
     union = unite(graphs)
     for family in _FAMILIES:

@@ -15,6 +15,7 @@ _OWN: Final[dict[str, tuple[str, str]]] = {
     "adapted": ("_adapted", "AdaptedPredictor"),
     "conformal": ("_conformal", "ConformalPredictor"),
     "ensemble": ("bayes.ensemble", "EnsemblePredictor"),
+    "gp": ("bayes.gp", "GaussianProcessPredictor"),
     "gp-wl": ("bayes.gp_wl", "GraphKernelPredictor"),
     "hist_gradient_boosting": ("trees.histogram_predictor", "HistGradientBoostingPredictor"),
     "bayesian_linear": ("trees.linear_predictor", "BayesianLinearPredictor"),
