@@ -25,6 +25,12 @@ _OWN: Final[dict[str, tuple[str, str]]] = {
     "lightgbm": ("trees.lightgbm_predictor", "LightGBMPredictor"),
     "xgboost": ("trees.xgboost_predictor", "XGBoostPredictor"),
     "device": ("device", "DevicePredictor"),
+    "learning-curve": ("curves", "LearningCurvePredictor"),
+    "flan": ("graphs.networks", "FLAN"),
+    "gatv2": ("graphs.networks", "GATv2"),
+    "gin": ("graphs.networks", "GIN"),
+    "gps": ("graphs.networks", "GPS"),
+    "nnformer": ("graphs.networks", "NNFormer"),
     "tabular": ("tabular_predictor", "TabularPredictor"),
 }
 #: Classes of other packages register here: ``name = "package.module:Class"``.
