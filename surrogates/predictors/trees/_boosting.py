@@ -138,13 +138,16 @@ class BoostedPredictor(Predictor):
     @staticmethod
     def _out_of_bag(values: FloatArray, y: FloatArray, unseen: NDArray[np.bool_]) -> Noise:
         """Errors and spread of those members that have not seen a row."""
-        rows = np.flatnonzero(unseen.sum(1) >= 2)
-        if not len(rows):
-            rows = np.flatnonzero(unseen.any(1))
-        weight = unseen[rows] / np.maximum(unseen[rows].sum(1, keepdims=True), 1)
+        count = unseen.sum(1)
+        if not (count >= 2).any():
+            return fit_noise(np.zeros(0), np.zeros(0))
+        # Members that have seen the row agree on it, those that have not err together: the spread
+        # of all of them would give the row's own error away.
+        rows = np.flatnonzero(count >= 2)
+        weight = unseen[rows] / count[rows, None]
         mean = (values[rows] * weight).sum(1)
-        # All members' spread: two or three that have not seen the row would be a noisy measure.
-        return fit_noise(y[rows] - mean, values[rows].std(1))
+        square = ((values[rows] - mean[:, None]) ** 2 * weight).sum(1)
+        return fit_noise(y[rows] - mean, np.sqrt(square * count[rows] / (count[rows] - 1)))
 
     def _fit_one(self, x: NDArray[np.float32], y: FloatArray, groups: IntArray) -> None:
         """Stop and calibrate on held-out groups, then train anew on everything."""
