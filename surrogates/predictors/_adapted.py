@@ -12,6 +12,7 @@ from archcast._transforms import Transform
 from archcast.encoders.errors import InvalidLabelsError
 from archcast.encoders.graph import ComputeGraph
 from archcast.predictors._encoding import Encoding, encode
+from archcast.predictors._joined import Joined
 from archcast.predictors._kernel import Scaler, distances, matern
 from archcast.predictors._protocol import Predictor, State
 
@@ -151,7 +152,9 @@ class AdaptedPredictor(Predictor):
 
 
 def _features(data: Any) -> NDArray[np.float32]:
-    """(n, F) tabular features; one constant of texts, which have none."""
+    """(n, F) tabular features, nothing beside them; one constant of texts, which have none."""
+    if isinstance(data, Joined):
+        return data.X
     if isinstance(data, list) and not isinstance(data[0], ComputeGraph):
         return np.zeros((len(data), 1), np.float32)
     return encode(data, "tabular")

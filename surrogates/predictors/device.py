@@ -19,7 +19,7 @@ from archcast.predictors._protocol import FloatArray, Predictor, State
 
 
 class DevicePredictor(Predictor):
-    """``log y(x) = b + Σ_t w_t log known_t(x) + Σ_c u_c cost_c(x)`` on a device of few labels.
+    """``y(x) = b + Σ_t w_t known_t(x) + Σ_c u_c cost_c(x)`` on a device of few labels.
 
     :meth:`fit` learns T known devices, :meth:`adapt` a new one from a handful of networks: as
     a mixture of the known devices, of their parts that add up over operators, and of operator
@@ -30,7 +30,8 @@ class DevicePredictor(Predictor):
     others the known devices are forecast from the features.
 
     Args:
-        transform: scale of the targets; latencies and energies multiply, so ``log``.
+        transform: scale of the targets. Latencies and energies add up over operators, so they are
+            ranked best as they are; ``log`` keeps forecasts positive.
         support: most architectures that the known devices' kernel compares with.
         seed: draws the support.
 
@@ -44,7 +45,7 @@ class DevicePredictor(Predictor):
     several = True
 
     def __init__(
-        self, transform: _transforms.Transform = "log", support: int = 600, seed: int = 0
+        self, transform: _transforms.Transform = "identity", support: int = 600, seed: int = 0
     ) -> None:
         self.transform: _transforms.Transform = transform
         self.support = support
@@ -105,18 +106,21 @@ class DevicePredictor(Predictor):
         return (mean[:, 0], std[:, 0]) if self.single_ else (mean, std)
 
     def _basis(self, X: Joined) -> Basis:
-        devices = len(self.known_centre_)
-        single = self.surface_.predict(X.X)[0]
-        if X.columns.shape[1] not in (0, devices):
-            raise ShapeError(
-                f"{X.columns.shape[1]} measurements a network, but {devices} known devices"
-            )
-        if X.columns.shape[1]:
-            told = _transforms.forward(self.transform, X.columns)
-            told = (told - self.known_centre_) / self.known_spread_
-            single = np.where(np.isfinite(told), told, single)
+        told = self._told(X.columns)
+        single = told if np.isfinite(told).all() else self.surface_.predict(X.X)[0]
+        single = np.where(np.isfinite(told), told, single)
         mean = (single.mean(1) - self.level_) / self.scale_
         return Basis(mean, single, self.surface_.added(X.X), self.surface_.costs.apply(X.X))
+
+    def _told(self, columns: FloatArray) -> FloatArray:
+        """(n, T) measurements on the known devices, standardised; NaN where there are none."""
+        devices = len(self.known_centre_)
+        if columns.shape[1] == 0:
+            return np.full((len(columns), devices), np.nan)
+        if columns.shape[1] != devices:
+            raise ShapeError(f"{columns.shape[1]} measurements a network, but {devices} devices")
+        told = _transforms.forward(self.transform, columns)
+        return (told - self.known_centre_) / self.known_spread_
 
     # ------------------------------------------------------------------- files
     def _state(self) -> State:
