@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from archcast.cli import compare, datasets, demo, predict, pretrain, show, tasks
+from archcast.cli import compare, datasets, demo, evaluate, predict, pretrain, show, tasks
 
 app = typer.Typer(
     name="archcast",
@@ -43,4 +43,5 @@ app.command(no_args_is_help=True)(compare.compare)
 app.command()(tasks.tasks)
 app.command(no_args_is_help=True)(show.show)
 app.add_typer(datasets.app, name="datasets")
+app.command()(evaluate.evaluate)
 app.command()(pretrain.pretrain)

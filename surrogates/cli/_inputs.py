@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import glob
+import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from archcast.encoders.errors import ArchcastError, ShapeError
 
@@ -88,6 +90,28 @@ def parse_recipe(texts: Sequence[str]) -> dict[str, int | float | str] | None:
             raise UsageError(f"--recipe {text}: write it as key=value, as in pretrain=in21k")
         fields[key] = _number(value)
     return fields or None
+
+
+def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
+    """Settings of a predictor as given by ``--set key=value``, where values are TOML or bare texts.
+
+    Raises:
+        UsageError: no ``=``, or no key.
+    """
+    settings: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set {text}: write it as key=value, as in rounds=100")
+        settings[key.strip()] = _value(value.strip())
+    return settings
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 def _number(text: str) -> int | float | str:

@@ -14,6 +14,7 @@ from archcast.datasets.protocols import Protocol, draw
 from archcast.datasets.transfers import Population, Transfer, lower_is_better
 from archcast.encoders.errors import InvalidSettingError
 from archcast.evaluation._networks import Networks, networks
+from archcast.predictors import Joined
 from archcast.predictors._encoding import Encoding
 
 FloatArray = NDArray[np.float64]
@@ -29,12 +30,14 @@ class Rows:
         rows: (n,) row numbers.
         labels: (n,) labels on the scale that is learned, or (n, T).
         truth: (n,) labels in their natural unit, larger is better.
+        beside: (n, T) what the rows were measured at on known devices; None where none is known.
     """
 
     networks: Networks
     rows: IntArray
     labels: FloatArray
     truth: FloatArray
+    beside: FloatArray | None = None
 
     @property
     def number(self) -> IntArray:
@@ -72,18 +75,21 @@ class Sample:
     def encoded(self, encoding: Encoding) -> Any:
         """The n architectures, as a predictor sees them."""
         found = [part.networks.encoded(encoding, part.number) for part in self.parts]
-        if isinstance(found[0], np.ndarray):
-            return np.concatenate(found)
-        return [item for part in found for item in part]
+        if not isinstance(found[0], np.ndarray):
+            return [item for part in found for item in part]
+        beside = [part.beside for part in self.parts if part.beside is not None]
+        if encoding == "joined" and beside:
+            return Joined(np.concatenate(found), np.concatenate(beside))
+        return np.concatenate(found)
 
-    def distinct(self) -> tuple[Sample, IntArray]:
-        """One row a network, and for each of the n rows the number of its network there."""
+    def distinct(self, encoding: Encoding) -> tuple[Sample, IntArray]:
+        """One row for all that look alike, and for each of the n rows the number of its own."""
+        if encoding == "joined":  # what is beside equal networks differs
+            return self, np.arange(len(self))
         parts, numbers, before = [], [], 0
         for part in self.parts:
             first, number = np.unique(part.number, return_index=True, return_inverse=True)[1:]
-            parts.append(
-                Rows(part.networks, part.rows[first], part.labels[first], part.truth[first])
-            )
+            parts.append(_take(part, first))
             numbers.append(number.reshape(-1) + before)
             before += len(first)
         return Sample(tuple(parts)), np.concatenate(numbers)
@@ -131,11 +137,13 @@ def protocol_cases(
     nets = networks(protocol.benchmark)
     labels = nets.labels(protocol.task)
     sign = -1 if lower_is_better(protocol.task) else 1
-    source = _known_devices(nets, protocol.known, most) if protocol.known else None
+    devices = np.stack([nets.labels(task) for task in protocol.known or (protocol.task,)], 1)
+    source = _known_devices(nets, devices, most) if protocol.known else None
 
     def sample(rows: IntArray) -> Sample:
         usable = rows[(nets.number[rows] >= 0) & np.isfinite(labels[rows])]
-        return Sample((Rows(nets, usable, labels[usable], sign * labels[usable]),))
+        known = devices[usable] if protocol.known else None
+        return Sample((Rows(nets, usable, labels[usable], sign * labels[usable], known),))
 
     for count in counts:
         for seed in seeds:
@@ -154,12 +162,11 @@ def protocol_cases(
             )
 
 
-def _known_devices(nets: Networks, tasks: Sequence[str], most: int) -> Sample:
+def _known_devices(nets: Networks, labels: FloatArray, most: int) -> Sample:
     """Rows that all known devices measured; T labels each, their geometric mean the truth."""
-    labels = np.stack([nets.labels(task) for task in tasks], 1)
     rows = np.flatnonzero(np.isfinite(labels).all(1) & (nets.number >= 0))
     known = Rows(nets, rows, labels[rows], np.exp(np.log(labels[rows]).mean(1)))
-    return Sample((_drawn(known, most, np.random.default_rng(0)),))
+    return Sample((drawn(known, most, np.random.default_rng(0)),))
 
 
 def transfer_cases(
@@ -174,13 +181,13 @@ def transfer_cases(
         most: rows of each source at most; 0 for all.
     """
     natural = transfer.scale == "natural"
-    targets = [_population(p, natural) for p in transfer.targets]
+    targets = [population_rows(p, natural) for p in transfer.targets]
     hidden = np.concatenate([part.networks.hashes[part.number] for part in targets])
-    sources = [_without(_population(p, natural), hidden) for p in transfer.sources]
+    sources = [_without(population_rows(p, natural), hidden) for p in transfer.sources]
     for count in counts:
         for seed in seeds:
             rng = np.random.default_rng(seed)
-            learned = tuple(_drawn(_once(part), most, rng) for part in sources if len(part.rows))
+            learned = tuple(drawn(once(part), most, rng) for part in sources if len(part.rows))
             few, test = _given(targets, count, seed, natural)
             yield Case(
                 transfer.name,
@@ -219,7 +226,8 @@ def _given(
     return Sample(tuple(few)), Sample(tuple(rest))
 
 
-def _population(population: Population, natural: bool) -> Rows:
+def population_rows(population: Population, natural: bool) -> Rows:
+    """All rows of a population whose graph and label are known."""
     nets = networks(population.benchmark)
     labels = nets.labels(population.task)
     rows = np.arange(len(nets)) if population.select is None else population.select()
@@ -242,7 +250,7 @@ def _without(part: Rows, hashes: NDArray[np.str_]) -> Rows:
     return _take(part, np.flatnonzero(~np.isin(part.networks.hashes[part.number], hashes)))
 
 
-def _once(part: Rows) -> Rows:
+def once(part: Rows) -> Rows:
     """One row a network, with the mean of its labels."""
     first, number, counts = np.unique(
         part.number, return_index=True, return_inverse=True, return_counts=True
@@ -251,11 +259,13 @@ def _once(part: Rows) -> Rows:
     return Rows(part.networks, part.rows[first], *means)
 
 
-def _drawn(part: Rows, most: int, rng: np.random.Generator) -> Rows:
+def drawn(part: Rows, most: int, rng: np.random.Generator) -> Rows:
+    """Some of the rows at random, all where ``most`` is 0 or more than there are."""
     if not most or len(part.rows) <= most:
         return part
     return _take(part, np.sort(rng.choice(len(part.rows), most, replace=False)))
 
 
 def _take(part: Rows, index: IntArray) -> Rows:
-    return Rows(part.networks, part.rows[index], part.labels[index], part.truth[index])
+    beside = None if part.beside is None else part.beside[index]
+    return Rows(part.networks, part.rows[index], part.labels[index], part.truth[index], beside)

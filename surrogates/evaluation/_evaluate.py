@@ -124,7 +124,9 @@ def _made(predictor: Any, chosen: Protocol | Transfer, params: Mapping[str, Any]
         return predictor
     made = get_predictor(predictor, **dict(params or {}))
     own = made.get_params(deep=False)
-    if "transform" in own and "transform" not in (params or {}):
+    # What sees measurements on other devices adds latencies up, so it has a scale of its own.
+    own_scale = made.encoding == "joined"
+    if "transform" in own and "transform" not in (params or {}) and not own_scale:
         natural = isinstance(chosen, Protocol) or chosen.scale == "natural"
         task = chosen.task if isinstance(chosen, Protocol) else chosen.targets[0].task
         made.set_params(transform=usual_transform(task, natural))

@@ -97,7 +97,7 @@ def measure(template: Any, name: str, case: Case) -> tuple[list[Measurement], Fo
     started = time.perf_counter()
     predictor = _learned(template, case)
     fitted = time.perf_counter()
-    distinct, number = case.test.distinct()
+    distinct, number = case.test.distinct(_encoding(template))
     X = distinct.encoded(_encoding(template))
     begun = time.perf_counter()
     value = _flat(predictor.predict(X))

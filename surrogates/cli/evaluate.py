@@ -1,0 +1,188 @@
+"""``archcast evaluate``: any predictor under any protocol."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from archcast.cli import _render
+from archcast.cli._inputs import UsageError, parse_settings
+from archcast.cli._options import Json
+from archcast.cli._render import Column
+
+if TYPE_CHECKING:
+    from archcast.evaluation import Results
+
+
+def _complete_predictor(incomplete: str) -> list[str]:
+    from archcast.predictors import list_predictors
+
+    return [name for name in list_predictors() if name.startswith(incomplete)]
+
+
+def _complete_protocol(incomplete: str) -> list[str]:
+    from archcast.evaluation import list_protocols
+
+    return [name for name in list_protocols() if name.startswith(incomplete)]
+
+
+Predictors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--predictor",
+        "-p",
+        metavar="NAME",
+        help="A predictor's name, or a file of a fitted one; repeatable. Default: tabular.",
+        autocompletion=_complete_predictor,
+    ),
+]
+ProtocolName = Annotated[
+    str,
+    typer.Option(
+        "--protocol",
+        metavar="NAME",
+        help="How to measure, as in nasbench201/all; without it, all protocols are listed.",
+        autocompletion=_complete_protocol,
+    ),
+]
+Labels = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--labels",
+        "-n",
+        metavar="N",
+        help="Labels that may be learned from; repeatable. Default: as published.",
+        min=0,
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting of the predictor; repeatable."),
+]
+Out = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--out", "-o", metavar="FILE", help="Write .md, .csv, .png, .svg or .pdf; repeatable."
+    ),
+]
+
+
+def evaluate(
+    protocol: ProtocolName = "",
+    predictor: Predictors = None,
+    labels: Labels = None,
+    seeds: Annotated[int, typer.Option("--seeds", help="Draws of the labels.", min=1)] = 5,
+    settings: Settings = None,
+    most: Annotated[
+        int, typer.Option("--most", help="Rows of each source space at most; 0 for all.", min=0)
+    ] = 2000,
+    out: Out = None,
+    work: Annotated[
+        Path | None,
+        typer.Option(
+            "--work",
+            metavar="FOLDER",
+            help="Keep each finished draw here; what was stopped goes on.",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Measure predictors as the literature does, published figures beside them."""
+    from archcast import evaluation
+
+    if not protocol:
+        _list(json)
+        return
+    results: Results | None = None
+    names = predictor or ["tabular"]
+    params = parse_settings(settings or ())
+    for name in names:
+        chosen, called = _loaded(name)
+        if params and not isinstance(chosen, str):
+            raise UsageError(f"--set goes with a predictor's name; {name} is fitted already")
+        found = evaluation.evaluate(
+            chosen,
+            protocol,
+            labels=labels or None,
+            seeds=seeds,
+            params=params or None,
+            name=called,
+            most=most,
+            work=work,
+            progress=sys.stderr.isatty(),
+        )
+        results = found if results is None else results + found
+    assert results is not None
+    _show(results, json)
+    for path in out or ():
+        results.save(path)
+
+
+def _loaded(name: str) -> tuple[Any, str]:
+    """A predictor's name as it is, or the predictor in a file of that name."""
+    if not name.endswith(".safetensors"):
+        return name, name
+    from archcast.predictors import load_predictor
+
+    return load_predictor(name), Path(name).stem
+
+
+def _list(json: bool) -> None:
+    from archcast.datasets.protocols import Protocol
+    from archcast.evaluation import list_protocols
+    from archcast.evaluation._evaluate import find
+
+    rows = []
+    for name in list_protocols():
+        found = find(name)
+        few = isinstance(found, Protocol)
+        labels = found.labels if few else (0,)
+        task = found.task if few else found.targets[0].task
+        rows.append({"protocol": name, "task": task, "labels": " ".join(map(str, labels))})
+    if json:
+        for row in rows:
+            _render.write_json(row)
+        return
+    _render.write_table([Column(key, key) for key in ("protocol", "task", "labels")], rows)
+
+
+def _show(results: Results, json: bool) -> None:
+    from archcast.evaluation import METRICS
+
+    rows = []
+    for row in results.summary():
+        head = {"predictor": row.predictor, "part": row.part, "labels": row.labels}
+        figures = {f"{key}_std": row.std[key] for key in METRICS} | row.mean
+        rows.append(head | {"draws": row.draws, "rows": row.rows} | figures)
+    if json:
+        for row in rows:
+            _render.write_json(row)
+        return
+    shown = [key for key in METRICS if any(math.isfinite(row[key]) for row in rows)]
+    head = [Column("predictor", "predictor"), Column("part", "part")]
+    counts = [Column(key, key, right=True) for key in ("labels", "draws")]
+    figures = [Column(METRICS[k], k, _figure(k), right=True) for k in shown]
+    _render.write_table([*head, *counts, *figures], rows, _published(results))
+
+
+def _figure(key: str) -> Any:
+    def text(row: _render.Row) -> str:
+        value = row[key]
+        if not math.isfinite(value):
+            return ""
+        return f"{value:.3f}" if abs(value) < 100 else f"{value:,.0f}"
+
+    return text
+
+
+def _published(results: Results) -> list[str]:
+    metric = {"kendall": "KT", "spearman": "SPR"}[results.protocol.metric]
+    return [
+        f"published: {method}, {labels:,} labels: {metric} {value:.3f}"
+        for labels in dict.fromkeys(row.labels for row in results.summary())
+        for method, value in results.published(labels).items()
+    ]
