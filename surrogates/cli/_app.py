@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from archcast.cli import compare, datasets, demo, evaluate, predict, pretrain, show, tasks
+from archcast.cli import adapt, compare, datasets, demo, evaluate, predict, pretrain, show, tasks
 
 app = typer.Typer(
     name="archcast",
@@ -43,5 +43,6 @@ app.command(no_args_is_help=True)(compare.compare)
 app.command()(tasks.tasks)
 app.command(no_args_is_help=True)(show.show)
 app.add_typer(datasets.app, name="datasets")
+app.command(no_args_is_help=True)(adapt.adapt)
 app.command()(evaluate.evaluate)
 app.command()(pretrain.pretrain)

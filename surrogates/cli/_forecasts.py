@@ -57,7 +57,9 @@ class Query:
 
 
 @dataclass(frozen=True)
-class _Read:
+class Read:
+    """A network that was read, and the seconds it took."""
+
     name: str
     graph: ComputeGraph
     seconds: float
@@ -83,16 +85,23 @@ def forecast_rows(
     """
     for start in range(0, len(names), CHUNK):
         chunk = names[start : start + CHUNK]
-        cells = _read_cells(chunk, query)
-        slots = [cells.get(name) or _read(name, query, failures) for name in chunk]
-        graphs = [slot.graph for slot in slots if isinstance(slot, _Read)]
+        slots = read_each(chunk, query, failures)
+        graphs = [slot.graph for slot in slots if isinstance(slot, Read)]
         answers = _predict_together(graphs, query)
         for slot in slots:
-            if isinstance(slot, _Read):
+            if isinstance(slot, Read):
                 yield from _rows(slot, next(answers), query, failures)
             else:
                 yield slot
         advance(len(chunk))
+
+
+def read_each(
+    names: Sequence[str], query: Query, failures: Failures
+) -> list[Read | dict[str, str]]:
+    """Each network read, or the object of :meth:`Failures.add` for one that failed."""
+    cells = _read_cells(names, query)
+    return [cells.get(name) or _read(name, query, failures) for name in names]
 
 
 def describe(name: str, forecast: Forecast, seconds: float) -> dict[str, Any]:
@@ -137,7 +146,7 @@ def source(name: str) -> str | Path:
         return name
 
 
-def _read_cells(names: Sequence[str], query: Query) -> dict[str, _Read]:
+def _read_cells(names: Sequence[str], query: Query) -> dict[str, Read]:
     """Cell strings, which are much faster to build together; none where one of them is wrong."""
     start = time.perf_counter()
     texts = [name for name in dict.fromkeys(names) if isinstance(source(name), str)]
@@ -146,10 +155,10 @@ def _read_cells(names: Sequence[str], query: Query) -> dict[str, _Read]:
     except Exception:  # read alone, it will be found and named
         return {}
     seconds = (time.perf_counter() - start) / max(len(texts), 1)
-    return {n: _Read(n, graph, seconds) for n, graph in zip(texts, graphs, strict=True)}
+    return {n: Read(n, graph, seconds) for n, graph in zip(texts, graphs, strict=True)}
 
 
-def _read(name: str, query: Query, failures: Failures) -> _Read | dict[str, str]:
+def _read(name: str, query: Query, failures: Failures) -> Read | dict[str, str]:
     start = time.perf_counter()
     try:
         found = source(name)
@@ -158,7 +167,7 @@ def _read(name: str, query: Query, failures: Failures) -> _Read | dict[str, str]
         graph = encoders.read(found, input_shape=query.input_shape)
     except Exception as error:  # told in one line; the other files still get their answers
         return failures.add(name, error)
-    return _Read(name, graph, time.perf_counter() - start)
+    return Read(name, graph, time.perf_counter() - start)
 
 
 Answer = tuple[list["Forecast"], float] | None
@@ -180,9 +189,7 @@ def _predict_together(graphs: list[ComputeGraph], query: Query) -> Iterator[Answ
         yield list(forecasts), seconds
 
 
-def _rows(
-    read: _Read, answer: Answer, query: Query, failures: Failures
-) -> Iterator[dict[str, Any]]:
+def _rows(read: Read, answer: Answer, query: Query, failures: Failures) -> Iterator[dict[str, Any]]:
     if answer is not None:
         forecasts, seconds = answer
         for forecast in forecasts:

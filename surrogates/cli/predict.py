@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 import archcast
-from archcast.cli import _columns, _render
+from archcast.cli import _columns, _own_model, _render
 from archcast.cli._forecasts import Query, forecast_rows
-from archcast.cli._inputs import expand
+from archcast.cli._inputs import UsageError, expand
 from archcast.cli._options import InputShape, Json, Recipe, Tasks
+from archcast.cli._own_model import OwnModel
 from archcast.cli._report import Failures
 
 Files = Annotated[
@@ -23,16 +25,28 @@ Files = Annotated[
     ),
 ]
 
+Model = Annotated[
+    Path | None,
+    typer.Option(
+        "--model", "-m", metavar="FILE", help="Forecast by a model that 'archcast adapt' wrote."
+    ),
+]
+
 
 def predict(
     files: Files,
     task: Tasks = None,
     recipe: Recipe = None,
     input_shape: InputShape = None,
+    model: Model = None,
     json: Json = False,
 ) -> int:
     """Forecast what networks will score, without training them."""
     query = Query.from_options(task, recipe, input_shape)
+    if model is not None:
+        if task or recipe:
+            raise UsageError("--model has its own task and recipe; leave --task and --recipe out")
+        return _by_model(OwnModel(model), files, query, json)
     failures = Failures()
     names = expand(files)
     with _render.progress("reading", len(names)) as advance:
@@ -45,6 +59,24 @@ def predict(
         else:
             answered = (_columns.plain(row) for row in rows if "error" not in row)
             _render.write_table(_columns.PLAIN, answered)
+    return failures.exit_code
+
+
+def _by_model(model: OwnModel, files: list[str], query: Query, json: bool) -> int:
+    failures = Failures()
+    names = expand(files)
+    with _render.progress("reading", len(names)) as advance:
+        rows = model.rows(names, query, failures, advance)
+        if json:
+            for row in rows:
+                _render.write_json(row)
+        elif _render.is_terminal():
+            answered = [row for row in rows if "error" not in row]
+            if answered:
+                _render.write_table(_own_model.pretty(answered), answered, [f"task: {model.task}"])
+        else:
+            answered = (_own_model.plain(row) for row in rows if "error" not in row)
+            _render.write_table(_own_model.PLAIN, answered)
     return failures.exit_code
 
 

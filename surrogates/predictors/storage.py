@@ -16,7 +16,7 @@ from archcast.encoders.tabular import feature_names
 from archcast.predictors._protocol import Predictor, State
 from archcast.predictors._registry import predictor_class
 
-__all__ = ["load_predictor", "pack", "save_predictor", "unpack"]
+__all__ = ["load_predictor", "pack", "read_about", "save_predictor", "unpack"]
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -76,6 +76,24 @@ def load_predictor(path: str | Path) -> Predictor:
         return unpack(header, arrays)
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise ModelFormatError(f"{path}: damaged predictor ({error})") from error
+
+
+def read_about(path: str | Path) -> dict[str, Any]:
+    """What :func:`save_predictor` was told about a predictor, without loading that.
+
+    Raises:
+        StorageError: no such file, or it cannot be read.
+        ModelFormatError: not a predictor.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        raise StorageError(f"{path}: no such file")
+    try:
+        with safe_open(path, framework="np") as file:
+            return dict(json.loads((file.metadata() or {})[_HEADER]).get("about", {}))
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise ModelFormatError(f"{path}: not a predictor of archcast ({error})") from error
 
 
 def pack(predictor: Predictor, prefix: str = "") -> tuple[dict[str, Any], Arrays]:

@@ -1,0 +1,102 @@
+"""``archcast adapt``: a predictor for networks of one's own, from a few measurements."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archcast.cli import _render
+from archcast.cli._inputs import UsageError, parse_shapes
+from archcast.cli._options import InputShape, Json, complete_task
+from archcast.cli._render import Column
+from archcast.encoders.errors import UnknownTaskError
+
+if TYPE_CHECKING:
+    from archcast.predictors import Predictor
+
+_COLUMNS = (
+    Column("model", "model"),
+    Column("task", "task"),
+    Column("labels", "labels", right=True),
+    Column("error before", "before", lambda r: f"{r['before']:.3g}", right=True),
+    Column("error after", "after", lambda r: f"{r['after']:.3g}", right=True),
+    Column("tau before", "kendall_before", lambda r: f"{r['kendall_before']:.3f}", right=True),
+    Column("tau after", "kendall_after", lambda r: f"{r['kendall_after']:.3f}", right=True),
+)
+_NOTES = (
+    "error: mean absolute, in the unit of the labels; tau: Kendall's rank correlation.",
+    "'after' is of networks that the adaptation did not see.",
+)
+
+
+def adapt(
+    labels: Annotated[
+        Path,
+        typer.Option(
+            "--labels", "-l", metavar="FILE", help="Table of networks and measured values, as CSV."
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="The model, .safetensors.")
+    ],
+    task: Annotated[
+        str,
+        typer.Option(
+            "--task",
+            "-t",
+            metavar="NAME",
+            help="The table's column of values; also the shipped predictor to start from, if one "
+            "is called so.",
+            autocompletion=complete_task,
+        ),
+    ],
+    base: Annotated[
+        str,
+        typer.Option(
+            "--base", "-b", metavar="NAME", help="Task of a shipped predictor, or a model's file."
+        ),
+    ] = "",
+    column: Annotated[
+        str, typer.Option("--column", metavar="NAME", help="The column, if not called as the task.")
+    ] = "",
+    space: Annotated[
+        str, typer.Option("--space", metavar="NAME", help="Search space of specifications.")
+    ] = "",
+    input_shape: InputShape = None,
+    json: Json = False,
+) -> None:
+    """Correct a predictor by measurements of your own; 'archcast predict --model' then uses it."""
+    from archcast import datasets
+    from archcast._adaptation import adapt_to
+    from archcast.predictors import save_predictor
+
+    if out.suffix != ".safetensors":
+        raise UsageError(f"--out {out}: a model's file ends in .safetensors")
+    shape = parse_shapes(input_shape or ())
+    if isinstance(shape, dict):
+        raise UsageError("--input-shape: one shape for all networks of the table")
+    named = column or task
+    data = datasets.from_csv(labels, tasks=named, space=space, input_shape=shape)
+    found = adapt_to(_base(base or task), data, named)
+    save_predictor(found.predictor, out, task=task, labels=found.labels, base=base or task)
+    figures = ("labels", "before", "after", "kendall_before", "kendall_after")
+    row = {"model": str(out), "task": task} | {key: getattr(found, key) for key in figures}
+    if json:
+        _render.write_json(row)
+    else:
+        _render.write_table(_COLUMNS, [row], _NOTES)
+
+
+def _base(name: str) -> Predictor:
+    from archcast import get_task
+    from archcast._shipped import predictor_for
+    from archcast.predictors import load_predictor
+
+    if name.endswith(".safetensors"):
+        return load_predictor(name)
+    try:
+        return predictor_for(get_task(name))
+    except UnknownTaskError as error:
+        raise UnknownTaskError(f"{error}; --base names the predictor to start from") from error
