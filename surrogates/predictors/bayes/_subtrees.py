@@ -133,7 +133,7 @@ def _count(graphs: Sequence[ComputeGraph], iterations: int, sizes: bool) -> Bags
     starts = np.cumsum(lengths) - lengths
     edges = [g.edges.astype(np.int64) + start for g, start in zip(graphs, starts, strict=True)]
     source, target = np.concatenate([np.zeros((0, 2), np.int64), *edges]).T
-    colour = np.concatenate([np.zeros(0, np.uint64), *(_labels(g, sizes) for g in graphs)])
+    colour = np.concatenate([np.zeros(0, np.uint64), *(labels(g, sizes) for g in graphs)])
     owners, colours, depths = [], [], []
     for depth in range(iterations + 1):
         if depth:
@@ -158,8 +158,8 @@ def _tally(owner: NDArray[np.int64], colour: Hashes, depth: NDArray[np.int8], gr
     return Bags(colour[begin], counts, depth[begin], offsets)
 
 
-def _labels(graph: ComputeGraph, sizes: bool) -> Hashes:
-    """(N,) what a node is before any refinement."""
+def labels(graph: ComputeGraph, sizes: bool) -> Hashes:
+    """(N,) hash of what a node is by itself: operator, window, stride, grouping, coarse size."""
     grouped = np.where(graph.groups <= 1, 0, np.where(graph.groups < graph.channels_in, 1, 2))
     facts = [graph.op, *graph.kernel.T, *graph.stride.T, grouped]
     if sizes:
