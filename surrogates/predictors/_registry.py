@@ -16,6 +16,7 @@ _OWN: Final[dict[str, tuple[str, str]]] = {
     "conformal": ("_conformal", "ConformalPredictor"),
     "ensemble": ("bayes.ensemble", "EnsemblePredictor"),
     "bananas": ("bayes.bananas", "BananasPredictor"),
+    "boshnas": ("bayes.boshnas", "BoshnasPredictor"),
     "gp": ("bayes.gp", "GaussianProcessPredictor"),
     "gp-wl": ("bayes.gp_wl", "GraphKernelPredictor"),
     "hist_gradient_boosting": ("trees.histogram_predictor", "HistGradientBoostingPredictor"),

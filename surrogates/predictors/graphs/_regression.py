@@ -57,7 +57,7 @@ class Regression:
         score, noise, target = self._outputs(model, rows)
         loss = loss_named(self.loss_name)(score, target)
         with torch.no_grad():
-            error = (target - self._on_scale(score, target)) ** 2
+            error = (target - on_scale(score, target, self.loss_name)) ** 2
         known = ~error.isnan()
         each = (error.nan_to_num() * (-noise).exp() + noise) / 2
         loss = loss + (each * known).sum() / known.sum().clamp(min=1)
@@ -99,17 +99,18 @@ class Regression:
         target = torch.from_numpy(self.target[rows]).to(device, torch.float32)
         return score.float()[index], noise.float()[index], target
 
-    def _on_scale(self, score: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Scores on the targets' scale: what ranks only is first fitted to the batch by a line."""
-        if self.loss_name in ON_SCALE:
-            return score
-        known = ~target.isnan()
-        count = known.sum(0).clamp(min=1)
-        s_mean = (score * known).sum(0) / count
-        t_mean = target.nan_to_num().sum(0) / count
-        s, t = (score - s_mean) * known, (target.nan_to_num() - t_mean) * known
-        slope = (s * t).sum(0) / (s * s).sum(0).clamp(min=1e-9)
-        return (score - s_mean) * slope.clamp(min=0) + t_mean
+
+def on_scale(score: torch.Tensor, target: torch.Tensor, loss_name: str) -> torch.Tensor:
+    """(B, T) scores on the targets' scale: what ranks only is first fitted to them by a line."""
+    if loss_name in ON_SCALE:
+        return score
+    known = ~target.isnan()
+    count = known.sum(0).clamp(min=1)
+    s_mean = (score * known).sum(0) / count
+    t_mean = target.nan_to_num().sum(0) / count
+    s, t = (score - s_mean) * known, (target.nan_to_num() - t_mean) * known
+    slope = (s * t).sum(0) / (s * s).sum(0).clamp(min=1e-9)
+    return (score - s_mean) * slope.clamp(min=0) + t_mean
 
 
 def line(score: FloatArray, target: FloatArray, loss_name: str) -> FloatArray:

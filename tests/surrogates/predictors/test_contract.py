@@ -41,6 +41,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "conformal": {"options": {"rounds": 20, "support": 100, "folds": 2}, "folds": 2},
     "ensemble": {"options": {"rounds": 20, "support": 100, "folds": 2}, "members": 2},
     "learning-curve": {"searches": 8},
+    "mlp": {"members": 2, "epochs": 40, "width": 32},
     "tabular": {"rounds": 20, "support": 100, "folds": 2},
 }
 #: Kinds for which a network of 10,000 operators takes long here: how many they get instead.
