@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from archcast.encoders.errors import InvalidSettingError
 from archcast.encoders.graph import ComputeGraph
+from archcast.predictors.graphs._fused import fuse
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +21,8 @@ FloatArray = NDArray[np.float32]
 
 #: Numbers a node has beside its operator; see :func:`_numbers`.
 NUMBERS: Final = 21
+#: Where among them the numbers of inputs and users stand.
+_DEGREES: Final = slice(17, 19)
 #: Numbers a graph has: log of its operators, longest path, weights and MACs.
 FACTS: Final = 4
 #: What may relate two nodes of a graph. ``predecessors`` leads from a node's inputs to it,
@@ -38,6 +41,7 @@ class Batch:
     Attributes:
         op: (n,) operator ids.
         numbers: (n, NUMBERS) log-scaled sizes.
+        fused: (n, 2) operator ids plus one of activations that were made attributes, 0 for none.
         graph: (n,) index of the graph a node belongs to, ascending.
         facts: (B, FACTS) log-scaled sizes of the graphs.
         edges: relation -> (2, e) source and target; messages flow from the first to the second.
@@ -47,6 +51,7 @@ class Batch:
 
     op: Tensor
     numbers: Tensor
+    fused: Tensor
     graph: Tensor
     facts: Tensor
     edges: dict[str, Tensor]
@@ -66,6 +71,7 @@ class GraphData:
         starts: (G + 1,) first node of each distinct graph.
         op: (n,) operator ids.
         numbers: (n, NUMBERS) log-scaled sizes.
+        fused: (n, 2) operator ids plus one of activations that were made attributes, 0 for none.
         facts: (G, FACTS) log-scaled sizes of whole graphs.
         pairs: relation -> (e, 2) source and target, numbered within their graph.
         pair_starts: relation -> (G + 1,) first pair of each graph.
@@ -75,6 +81,7 @@ class GraphData:
     starts: IntArray
     op: IntArray
     numbers: FloatArray
+    fused: IntArray
     facts: FloatArray
     pairs: dict[str, IntArray]
     pair_starts: dict[str, IntArray]
@@ -114,6 +121,7 @@ class GraphData:
         return Batch(
             put(self.op[nodes]),
             put(self.numbers[nodes]),
+            put(self.fused[nodes]),
             put(np.repeat(np.arange(len(chosen)), counts)),
             put(self.facts[chosen]),
             edges,
@@ -128,13 +136,20 @@ class GraphData:
             yield rows, self.batch(rows, device)
 
 
-def pack(graphs: Sequence[ComputeGraph], relations: Iterable[str] = RELATIONS[:2]) -> GraphData:
+def pack(
+    graphs: Sequence[ComputeGraph],
+    relations: Iterable[str] = RELATIONS[:2],
+    *,
+    fused: bool = False,
+) -> GraphData:
     """Graphs as flat arrays; those of equal hash are held once.
 
     Args:
         graphs: N graphs.
         relations: which of :data:`RELATIONS` are wanted. A node shared by more than 32 others
             relates the first 32 of them (in canonical order), so that memory stays linear.
+        fused: whether activations become attributes of their neighbours; see
+            :func:`archcast.predictors.graphs._fused.fuse`.
 
     Raises:
         InvalidSettingError: no such relation.
@@ -142,18 +157,20 @@ def pack(graphs: Sequence[ComputeGraph], relations: Iterable[str] = RELATIONS[:2
     number: dict[str, int] = {}
     of = np.array([number.setdefault(g.hash, len(number)) for g in graphs], np.int64)
     distinct = [graphs[i] for i in np.unique(of, return_index=True)[1]] if len(of) else []
-    starts = _starts([len(g) for g in distinct])
+    nodes = [_whole(g) if not fused else fuse(g) for g in distinct]
     pairs: dict[str, IntArray] = {}
     pair_starts: dict[str, IntArray] = {}
     for name in relations:
-        parts = [_related(g, name) for g in distinct]
+        parts = [_related(edges, len(stay), name) for stay, edges, _ in nodes]
         pairs[name] = np.concatenate([np.zeros((0, 2), np.int64), *parts])
         pair_starts[name] = _starts([len(part) for part in parts])
+    kept = list(zip(distinct, nodes, strict=True))
     return GraphData(
         of,
-        starts,
-        np.concatenate([np.zeros(0, np.int64), *(g.op for g in distinct)], dtype=np.int64),
-        np.concatenate([np.zeros((0, NUMBERS), np.float32), *map(_numbers, distinct)]),
+        _starts([len(stay) for stay, _, _ in nodes]),
+        np.concatenate([np.zeros(0, np.int64), *(g.op[n[0]] for g, n in kept)], dtype=np.int64),
+        np.concatenate([np.zeros((0, NUMBERS), np.float32), *(_numbers(g, *n) for g, n in kept)]),
+        np.concatenate([np.zeros((0, 2), np.int64), *(marks for _, _, marks in nodes)]),
         np.array([_facts(g) for g in distinct], np.float32).reshape(-1, FACTS),
         pairs,
         pair_starts,
@@ -191,12 +208,17 @@ def _spans(starts: IntArray, lengths: IntArray) -> IntArray:
     return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + lengths, lengths)
 
 
-def _numbers(graph: ComputeGraph) -> FloatArray:
-    """(n, NUMBERS) sizes of the nodes: logs, because networks differ by factors."""
+def _whole(graph: ComputeGraph) -> tuple[IntArray, IntArray, IntArray]:
+    """All nodes and edges, no mark; in the form of :func:`fuse`."""
     n = len(graph)
+    return np.arange(n), graph.edges.astype(np.int64), np.zeros((n, 2), np.int64)
+
+
+def _numbers(graph: ComputeGraph, stay: IntArray, edges: IntArray, marks: IntArray) -> FloatArray:
+    """(n, NUMBERS) sizes of the nodes that stay: logs, because networks differ by factors."""
+    n = len(stay)
+    enter, leave = np.bincount(edges[:, 1], minlength=n), np.bincount(edges[:, 0], minlength=n)
     area = graph.extent.astype(np.float64).prod(1)
-    enter = np.bincount(graph.edges[:, 1], minlength=n)
-    leave = np.bincount(graph.edges[:, 0], minlength=n)
     columns = [
         graph.kernel,
         graph.stride,
@@ -209,12 +231,13 @@ def _numbers(graph: ComputeGraph) -> FloatArray:
         area.max(initial=1) / np.maximum(area, 1),  # how far the resolution has fallen
         graph.op_weights,
         graph.op_macs,
-        enter,
-        leave,
+        np.zeros((len(graph), 2)),
         np.maximum(graph.channels_in / np.maximum(graph.groups, 1), 0),  # channels of a group
         np.maximum(graph.op_weights / np.maximum(graph.channels_out, 1), 0),  # fan-in
     ]
-    table = np.concatenate([np.asarray(c, np.float64).reshape(n, -1) for c in columns], 1)
+    rows = [np.asarray(c, np.float64).reshape(len(graph), -1) for c in columns]
+    table = np.concatenate(rows, 1)[stay]
+    table[:, _DEGREES] = np.stack([enter, leave], 1)
     return np.log1p(np.maximum(table, 0)).astype(np.float32)
 
 
@@ -223,17 +246,16 @@ def _facts(graph: ComputeGraph) -> list[float]:
     return [float(np.log1p(v)) for v in (len(graph), depth, graph.op_weights.sum(), graph.macs)]
 
 
-def _related(graph: ComputeGraph, relation: str) -> IntArray:
-    """(e, 2) pairs within the graph; messages flow from the first to the second."""
-    edges = graph.edges.astype(np.int64)
+def _related(edges: IntArray, n: int, relation: str) -> IntArray:
+    """(e, 2) pairs within a graph of n nodes; messages flow from the first to the second."""
     if relation == "predecessors":
         return edges
     if relation == "successors":
         return np.ascontiguousarray(edges[:, ::-1])
     if relation == "share_successor":
-        return _siblings(edges, len(graph))
+        return _siblings(edges, n)
     if relation == "share_predecessor":
-        return _siblings(edges[:, ::-1], len(graph))
+        return _siblings(edges[:, ::-1], n)
     raise InvalidSettingError(f"unknown relation {relation!r}; known: {', '.join(RELATIONS)}")
 
 

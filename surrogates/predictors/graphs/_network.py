@@ -17,7 +17,7 @@ _LOG_VARIANCE: Final = (-10.0, 4.0)
 
 
 class Embedding(nn.Module):
-    """``E_op + E_group + MLP(sizes)`` of each node.
+    """``E_op + E_group + E_before + E_after + MLP(sizes)`` of each node.
 
     An operator that was never seen in training still has its group's embedding.
     """
@@ -30,6 +30,10 @@ class Embedding(nn.Module):
         self.group = nn.Embedding(_GROUPS, width)
         nn.init.normal_(self.op.weight, std=0.02)
         nn.init.normal_(self.group.weight, std=0.3)
+        self.before = nn.Embedding(len(OPS) + 1, width)
+        self.after = nn.Embedding(len(OPS) + 1, width)
+        nn.init.normal_(self.before.weight, std=0.3)
+        nn.init.normal_(self.after.weight, std=0.3)
         self.sizes = nn.Sequential(nn.Linear(NUMBERS, width), nn.ReLU(), nn.Linear(width, width))
         self.register_buffer("numbers", torch.tensor([[0.0] * NUMBERS, [1.0] * NUMBERS]))
         self.register_buffer("group_of", torch.tensor(GROUP_OF), persistent=False)
@@ -38,7 +42,8 @@ class Embedding(nn.Module):
         """(n, width) embeddings."""
         sizes = (batch.numbers - self.numbers[0]) / self.numbers[1]
         groups = self.get_buffer("group_of")[batch.op]
-        return self.op(batch.op) + self.group(groups) + self.sizes(sizes.clamp(-5, 5))
+        fused = self.before(batch.fused[:, 0]) + self.after(batch.fused[:, 1])
+        return self.op(batch.op) + self.group(groups) + fused + self.sizes(sizes.clamp(-5, 5))
 
 
 class Readout(nn.Module):

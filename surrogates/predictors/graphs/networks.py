@@ -151,7 +151,7 @@ class GraphNetwork(Predictor):
     def _pack(self, X: Any) -> GraphData:
         from archcast.predictors.graphs._backbones import BACKBONES
 
-        return pack(X, BACKBONES[self.backbone].relations)
+        return pack(X, BACKBONES[self.backbone].relations, fused=True)
 
     def _new(self, tasks: int, seed: int) -> Network:
         """A network with fresh weights; torch's own generator is left alone."""
