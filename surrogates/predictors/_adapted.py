@@ -155,6 +155,6 @@ def _features(data: Any) -> NDArray[np.float32]:
     """(n, F) tabular features, nothing beside them; one constant of texts, which have none."""
     if isinstance(data, Joined):
         return data.X
-    if isinstance(data, list) and not isinstance(data[0], ComputeGraph):
+    if isinstance(data, list) and not all(isinstance(item, ComputeGraph) for item in data):
         return np.zeros((len(data), 1), np.float32)
     return encode(data, "tabular")

@@ -24,7 +24,8 @@ def encode(X: Any, encoding: Encoding) -> Any:
             :class:`~archcast.encoders.tabular.TabularFeatures` (``tabular``), or n texts; for
             ``tabular`` and ``joined`` also a :class:`Joined`.
         encoding: ``tabular`` gives an (n, F) float32 array, ``graph`` a list of graphs, ``text`` a
-            list of strings, ``joined`` the array of ``tabular`` and apart from it the numbers
+            list of texts and of graphs (each predictor writes them within its own budget of
+            tokens), ``joined`` the array of ``tabular`` and apart from it the numbers
             beside it, none unless X is a :class:`Joined`.
 
     Raises:
@@ -39,11 +40,7 @@ def encode(X: Any, encoding: Encoding) -> Any:
     if encoding == "tabular":
         return _table(X)
     items = list(X)
-    if encoding == "text" and any(isinstance(item, ComputeGraph) for item in items):
-        from archcast.encoders.text import serialise
-
-        return [serialise(item) for item in items]
-    wanted = str if encoding == "text" else ComputeGraph
+    wanted = (ComputeGraph, str) if encoding == "text" else ComputeGraph
     for item in items:
         if not isinstance(item, wanted):
             raise ShapeError(f"this predictor takes graphs, not {type(item).__name__}")
