@@ -22,9 +22,9 @@ FloatArray = NDArray[np.float64]
 #: Levels whose distance says how wide the distribution is, in standard deviations.
 _LEVELS = (0.05, 0.95)
 _HALF_WIDTH = 1.6449
-_FOLDS = 5
-#: Most rows that forests are grown on only to see how far they err.
-_CALIBRATION_ROWS = 4000
+#: Forests that are grown only to see how far they err: how many, of how many trees and rows.
+_FOLDS, _FOLD_TREES, _FOLD_ROWS = 3, 100, 4000
+_HELD_OUT = 0.2
 _BLOCK = 1 << 21
 
 
@@ -78,15 +78,17 @@ class ForestPredictor(Predictor):
         if min(self.trees, self.smallest_leaf) < 1 or not 0 < self.columns <= 1:
             raise InvalidSettingError("trees and smallest_leaf are at least 1, columns in (0, 1]")
         self.noise_ = self._calibrate(X, y, numbered(groups, X))
-        self.forest_, self.moment_ = self._plant(X, y)
+        self.forest_, self.moment_ = self._plant(X, y, self.trees)
 
-    def _plant(self, x: NDArray[np.float32], y: FloatArray) -> tuple[Forest, NDArray[np.float32]]:
+    def _plant(
+        self, x: NDArray[np.float32], y: FloatArray, trees: int
+    ) -> tuple[Forest, NDArray[np.float32]]:
         """Trees, and for every node what its leaf tells of the distribution of labels.
 
         That is the mean square of the labels in the leaf, or one of them, drawn at random.
         """
         settings = {
-            "n_estimators": self.trees,
+            "n_estimators": trees,
             "min_samples_leaf": self.smallest_leaf,
             "max_features": self.columns,
             "bootstrap": self.bootstrap,
@@ -135,16 +137,17 @@ class ForestPredictor(Predictor):
     def _calibrate(self, x: NDArray[np.float32], y: FloatArray, groups: IntArray) -> Noise:
         """Errors and spreads of forests that have not seen the group."""
         rng = np.random.default_rng(self.seed)
-        if len(y) > _CALIBRATION_ROWS:
-            chosen = rng.permutation(len(y))[:_CALIBRATION_ROWS]
+        if len(y) > _FOLD_ROWS:
+            chosen = rng.permutation(len(y))[:_FOLD_ROWS]
             x, y, groups = x[chosen], y[chosen], groups[chosen]
             groups = np.unique(groups, return_inverse=True)[1].reshape(-1)
         errors, spreads = [np.zeros(0)], [np.zeros(0)]
         for fold in self._bar(range(_FOLDS)):
-            rows, out = hold_out(groups, 1 / _FOLDS, np.random.default_rng((self.seed, fold)))
+            rows, out = hold_out(groups, _HELD_OUT, np.random.default_rng((self.seed, fold)))
             if not len(out):
                 break
-            mean, spread = self._both(*self._plant(x[rows], y[rows]), x[out])
+            forest = self._plant(x[rows], y[rows], min(self.trees, _FOLD_TREES))
+            mean, spread = self._both(*forest, x[out])
             errors.append(y[out] - mean)
             spreads.append(spread)
         return fit_noise(np.concatenate(errors), np.concatenate(spreads))
