@@ -12,8 +12,8 @@ from typing import Final
 
 #: Parts of the encoders that no graph depends on.
 _NO_GRAPHS: Final = {
-    *("_cache.py", "_files.py", "_fingerprint.py"),
-    *("_layout.py", "drawing.py", "summary.py"),
+    *("_cache.py", "_engine.py", "_files.py", "_fingerprint.py"),
+    *("_layout.py", "drawing.py", "summary.py", "text"),
 }
 
 #: Parts of the encoders that no recorded torch module's graph depends on.

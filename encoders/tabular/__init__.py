@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from archcast.encoders._engine import Engine, run
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.tabular._columns import counts, sizes, widths
 from archcast.encoders.tabular._structure import ends, pairs, paths, stages, topology
@@ -37,7 +38,13 @@ class TabularFeatures:
         return len(self.values)
 
 
-def tabular(graphs: Sequence[ComputeGraph]) -> TabularFeatures:
+def tabular(
+    graphs: Sequence[ComputeGraph],
+    *,
+    workers: int = 1,
+    engine: Engine = "local",
+    progress: bool = False,
+) -> TabularFeatures:
     """Describe architectures of any kind by the same columns.
 
     The columns count operators by kind, measure sizes, widths, resolutions and degrees, and
@@ -47,9 +54,16 @@ def tabular(graphs: Sequence[ComputeGraph]) -> TabularFeatures:
 
     Args:
         graphs: n architectures.
+        workers: processes to compute with.
+        engine: ``local`` processes, or ``ray``: a Ray cluster, that of ``RAY_ADDRESS`` or one
+            started on this machine.
+        progress: show a progress bar.
 
     Returns:
         The table of n rows.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
 
     Reference:
         Kadlecová et al., "Surprisingly Strong Performance Prediction with Neural Graph Features",
@@ -58,8 +72,19 @@ def tabular(graphs: Sequence[ComputeGraph]) -> TabularFeatures:
     names = feature_names()
     values = np.zeros((len(graphs), len(names)), np.float32)
     first, copies = _distinct(graphs)
-    for rows in _chunks(graphs, first):
-        values[rows] = _encode([graphs[i] for i in rows])
+    parts = list(_chunks(graphs, first))
+    jobs = [([graphs[i] for i in rows],) for rows in parts]
+    encoded = run(
+        _encode,
+        jobs,
+        workers=workers,
+        engine=engine,
+        label="features" if progress else "",
+        unit="nets",
+        sizes=[len(rows) for rows in parts],
+    )
+    for rows, part in zip(parts, encoded, strict=True):
+        values[rows] = part
     return TabularFeatures(names, values[copies])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -107,12 +107,15 @@ def build(
     ] = None,
     folder: Folder = None,
     workers: Annotated[int, typer.Option("--workers", "-j", help="Processes.", min=1)] = 1,
+    engine: Annotated[
+        str, typer.Option("--engine", help="Where they run: local, or ray for a Ray cluster.")
+    ] = "local",
 ) -> None:
     """Build the pooled table: every architecture, graph, feature and label as Parquet.
 
     A build that is stopped goes on where it was when it is started again.
     """
-    made = datasets.build_pool(names or None, folder, workers=workers)
+    made = datasets.build_pool(names or None, folder, workers=workers, engine=cast("Any", engine))
     _render.write_table(_STATS[:3] + _STATS[4:], [_manifest(m) for m in made])
 
 

@@ -7,10 +7,8 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +25,7 @@ from archcast.datasets.pool._files import (
     version_of,
     write_table,
 )
+from archcast.encoders._engine import Engine, run
 from archcast.encoders._files import write_atomically
 from archcast.encoders.errors import InvalidSpecError, MissingExtraError, StorageError
 
@@ -40,6 +39,7 @@ def build_pool(
     folder: str | Path | None = None,
     *,
     workers: int = 1,
+    engine: Engine = "local",
     progress: bool = True,
 ) -> list[Manifest]:
     """Build the pooled table, or what is missing of it.
@@ -52,6 +52,8 @@ def build_pool(
         benchmarks: names, or benchmarks of one's own; all of the library's if None.
         folder: where the pool lies; ``pool`` in the cache if None.
         workers: processes; each part is the work of one. Benchmarks of one's own have one only.
+        engine: ``local`` processes, or ``ray``: a Ray cluster, that of ``RAY_ADDRESS`` or one
+            started on this machine; all of its machines must see the same cache and folder.
         progress: show a progress bar.
 
     Returns:
@@ -82,7 +84,7 @@ def build_pool(
         for name, item in list(waiting.items()):
             with _lock(place, name) as ours:
                 if ours:
-                    done[name] = _build_one(item, place, workers, progress)
+                    done[name] = _build_one(item, place, workers, engine, progress)
                     del waiting[name]
         if waiting:  # what is left is held by another process
             time.sleep(0.5)
@@ -128,7 +130,9 @@ def _lock(place: Path, name: str) -> Iterator[bool]:
         lock.release()
 
 
-def _build_one(item: str | Benchmark, place: Path, workers: int, progress: bool) -> Manifest:
+def _build_one(
+    item: str | Benchmark, place: Path, workers: int, engine: Engine, progress: bool
+) -> Manifest:
     name = item if isinstance(item, str) else item.name
     final, version = place / name, version_of(item)
     manifest = Manifest.load(final)
@@ -153,7 +157,7 @@ def _build_one(item: str | Benchmark, place: Path, workers: int, progress: bool)
         total=len(rows), initial=len(rows) - sum(len(parts[i]) for i in missing),
         desc=f"pool: {name}", unit="nets", disable=None if progress else True,
     ) as bar:  # fmt: skip
-        for index in _work(item, work, parts, missing, workers):
+        for index in _work(item, work, parts, missing, workers, engine):
             bar.update(len(parts[index]))
             _note(work, spent + time.monotonic() - started)
     seconds = spent + time.monotonic() - started
@@ -163,22 +167,19 @@ def _build_one(item: str | Benchmark, place: Path, workers: int, progress: bool)
 
 
 def _work(
-    item: str | Benchmark, work: Path, parts: list[list[int]], missing: list[int], workers: int
+    item: str | Benchmark,
+    work: Path,
+    parts: list[list[int]],
+    missing: list[int],
+    workers: int,
+    engine: Engine,
 ) -> Iterator[int]:
     """Make the missing parts, giving the number of each that is done."""
-    if workers <= 1 or len(missing) <= 1 or not isinstance(item, str):
-        for index in missing:
-            yield _make_part(item, work, index, parts[index])
-        return
-    # Spawned, not forked: numerical libraries hold threads that do not survive a fork.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as executor:
-        futures = [executor.submit(_make_part, item, work, i, parts[i]) for i in missing]
-        try:
-            for future in futures:
-                yield future.result()
-        except BaseException:
-            executor.shutdown(cancel_futures=True)
-            raise
+    own = not isinstance(item, str) or len(missing) <= 1
+    jobs = [(item, work, index, parts[index]) for index in missing]
+    yield from run(
+        _make_part, jobs, workers=1 if own else workers, engine="local" if own else engine
+    )
 
 
 def _opened(item: str | Benchmark) -> Benchmark:
