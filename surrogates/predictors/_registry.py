@@ -30,11 +30,14 @@ _OWN: Final[dict[str, tuple[str, str]]] = {
     "mlp": ("mlp", "MLPPredictor"),
     "learning-curve": ("curves", "LearningCurvePredictor"),
     "flan": ("graphs.networks", "FLAN"),
+    "gennape": ("graphs.gennape", "GennapePredictor"),
     "gatv2": ("graphs.networks", "GATv2"),
     "gin": ("graphs.networks", "GIN"),
     "gps": ("graphs.networks", "GPS"),
     "nnformer": ("graphs.networks", "NNFormer"),
     "tabular": ("tabular_predictor", "TabularPredictor"),
+    "text-embedding": ("text.embedding", "TextEmbeddingPredictor"),
+    "text-finetune": ("text.finetune", "TextFinetunePredictor"),
 }
 #: Classes of other packages register here: ``name = "package.module:Class"``.
 GROUP: Final = "archcast.predictors"

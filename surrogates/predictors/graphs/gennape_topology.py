@@ -53,7 +53,7 @@ def spectra(graphs: Sequence[ComputeGraph], count: int = 21) -> FloatArray:
 
 
 def target_similarity(spectrum: FloatArray, temperature: float) -> FloatArray:
-    """``α_ij ∝ exp(-‖λ_i - λ_j‖ / (temperature * median))`` for j ≠ i: what contrast aims at.
+    """``a_ij ∝ exp(-‖λ_i - λ_j‖ / (temperature * median))`` for j ≠ i: what contrast aims at.
 
     Args:
         spectrum: (n, k) eigenvalues of a batch of graphs.
