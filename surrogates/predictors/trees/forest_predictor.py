@@ -209,7 +209,7 @@ class RandomForestPredictor(ForestPredictor):
         Hutter et al., "Algorithm Runtime Prediction: Methods & Evaluation", AIJ 2014 (variance).
     """
 
-    kind = "random_forest"
+    kind = "random-forest"
 
     def __init__(
         self,
@@ -241,7 +241,7 @@ class ExtraTreesPredictor(ForestPredictor):
         Geurts et al., "Extremely Randomized Trees", Machine Learning 2006.
     """
 
-    kind = "extra_trees"
+    kind = "extra-trees"
 
     def _grow(self, settings: dict[str, Any]) -> Any:
         from sklearn.ensemble import ExtraTreesRegressor

@@ -24,7 +24,7 @@ class HistGradientBoostingPredictor(BoostedPredictor):
         Pedregosa et al., "Scikit-learn: Machine Learning in Python", JMLR 2011.
     """
 
-    kind = "hist_gradient_boosting"
+    kind = "hist-gradient-boosting"
 
     def _boost(self, task: Task) -> Forest:
         model = self._model(task)

@@ -31,7 +31,7 @@ class BayesianLinearPredictor(Predictor):
         MacKay, "Bayesian Interpolation", Neural Computation 1992.
     """
 
-    kind = "bayesian_linear"
+    kind = "bayesian-linear"
 
     def __init__(self, transform: Transform = "identity", seed: int = 0) -> None:
         self.transform: Transform = transform

@@ -32,10 +32,10 @@ from archcast.predictors import (
 
 #: Settings that make a fit quick; those of a kind that is not here are its defaults.
 QUICK: dict[str, dict[str, Any]] = {
-    "hist_gradient_boosting": {"rounds": 20, "members": 2, "learning_rate": 0.1},
-    "extra_trees": {"trees": 10},
+    "hist-gradient-boosting": {"rounds": 20, "members": 2, "learning_rate": 0.1},
+    "extra-trees": {"trees": 10},
     "ngboost": {"rounds": 40, "learning_rate": 0.1},
-    "random_forest": {"trees": 10},
+    "random-forest": {"trees": 10},
     "lightgbm": {"rounds": 20, "members": 2, "learning_rate": 0.1},
     "xgboost": {"rounds": 20, "members": 2, "learning_rate": 0.1},
     "boshnas": {"epochs": 60},
