@@ -24,6 +24,7 @@ _OWN: Final[dict[str, tuple[str, str]]] = {
     "extra-trees": ("trees.forest_predictor", "ExtraTreesPredictor"),
     "ngboost": ("trees.ngboost_predictor", "NGBoostPredictor"),
     "random-forest": ("trees.forest_predictor", "RandomForestPredictor"),
+    "gbdt-nas": ("trees.gbdt_nas", "GBDTNASPredictor"),
     "lightgbm": ("trees.lightgbm_predictor", "LightGBMPredictor"),
     "xgboost": ("trees.xgboost_predictor", "XGBoostPredictor"),
     "device": ("device", "DevicePredictor"),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,6 +56,15 @@ QUICK: dict[str, dict[str, Any]] = {
     "learning-curve": {"searches": 8},
     "mlp": {"members": 2, "epochs": 40, "width": 32},
     "tabular": {"rounds": 20, "support": 100, "folds": 2},
+}
+#: Where the conftest puts a language model of a few thousand weights.
+TINY_ENCODER = str(Path(tempfile.gettempdir()) / f"archcast-tiny-encoder-{os.getuid()}")
+QUICK["text-embedding"] = {"encoder": TINY_ENCODER, "cache": False}
+QUICK["text-finetune"] = {
+    "encoder": TINY_ENCODER,
+    "epochs": 15,
+    "batch_size": 16,
+    "learning_rate": 3e-3,
 }
 #: Kinds for which a network of 10,000 operators takes long here: how many they get instead.
 LARGE: dict[str, int] = {}
