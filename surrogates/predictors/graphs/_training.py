@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import time
@@ -125,8 +126,8 @@ def train(model: torch.nn.Module, objective: Objective, how: Training) -> list[d
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         fabric = _fabric(device, how)
         if how.processes * how.nodes > 1:
-            weights, history = fabric.launch(_run, model, objective, how)
-            model.load_state_dict(weights)
+            weights, history = fabric.launch(_sent, _Sent(model, objective, how))
+            model.load_state_dict({k: torch.from_numpy(v) for k, v in weights.items()})
         else:
             history = _run(fabric, model, objective, how)[1]
     model.to("cpu").eval()
@@ -156,6 +157,20 @@ def _fabric(device: torch.device, how: Training) -> Any:
         strategy=strategy,
         precision=precision,
     )
+
+
+class _Sent:
+    """What each process gets; Fabric must not look into it, it cannot take frozen dataclasses."""
+
+    def __init__(self, model: torch.nn.Module, objective: Objective, how: Training) -> None:
+        self.model, self.objective, self.how = model, objective, how
+
+
+def _sent(fabric: Any, what: _Sent) -> tuple[dict[str, Any], list[dict[str, float]]]:
+    # Tensors that came from another process share its memory: all would step in the same weights.
+    weights, history = _run(fabric, copy.deepcopy(what.model), what.objective, what.how)
+    # And a tensor cannot be fetched from a process that has ended.
+    return {k: v.numpy() for k, v in weights.items()}, history
 
 
 def _run(
