@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
@@ -19,8 +19,6 @@ from archcast.encoders.errors import InvalidSettingError
 from archcast.predictors.graphs._checkpoint import Checkpoint, Standing
 from archcast.predictors.graphs._device import torch_device
 from archcast.predictors.graphs._logs import Logs
-
-Log = Literal["csv", "tensorboard"]
 
 
 class Objective(Protocol):
@@ -88,7 +86,7 @@ class Training:
     strategy: str = "auto"
     folder: str | None = None
     save_seconds: float = 30.0
-    logs: tuple[Log, ...] = ()
+    logs: tuple[str, ...] = ()
     progress: bool = False
     title: str = "training"
 

@@ -59,7 +59,7 @@ class GraphNetwork(Predictor):
         nodes: machines; see :class:`archcast.predictors.graphs._training.Training`.
         strategy: Fabric's name, or ``auto``.
         folder: where checkpoints and logs go; a fit that was killed goes on from there.
-        logs: ``csv`` and ``tensorboard``.
+        logs: ``csv``, ``tensorboard`` or both with a comma, written into the folder; empty: none.
         progress: whether a bar is shown.
         seed: of everything random.
 
@@ -95,7 +95,7 @@ class GraphNetwork(Predictor):
         nodes: int = 1,
         strategy: str = "auto",
         folder: str | None = None,
-        logs: tuple[str, ...] = (),
+        logs: str = "",
         progress: bool = False,
         seed: int = 0,
     ) -> None:
@@ -213,7 +213,7 @@ class GraphNetwork(Predictor):
             nodes=self.nodes,
             strategy=self.strategy,
             folder=None if self.folder is None else str(Path(self.folder) / name),
-            logs=tuple(self.logs),  # type: ignore[arg-type]
+            logs=tuple(name for name in self.logs.split(",") if name),
             progress=self.progress,
             title=f"{self.kind}, {name}",
         )

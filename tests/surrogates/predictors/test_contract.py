@@ -55,6 +55,10 @@ QUICK: dict[str, dict[str, Any]] = {
     },
     "learning-curve": {"searches": 8},
     "mlp": {"members": 2, "epochs": 40, "width": 32},
+    **{
+        kind: {"width": 16, "depth": 2, "epochs": 20, "learning_rate": 5e-3, "device": "cpu"}
+        for kind in ("flan", "gatv2", "gin", "gps", "nnformer")
+    },
     "tabular": {"rounds": 20, "support": 100, "folds": 2},
 }
 #: Where the conftest puts a language model of a few thousand weights.

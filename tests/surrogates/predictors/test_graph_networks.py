@@ -156,7 +156,7 @@ def test_a_killed_fit_goes_on_as_if_nothing_had_been(problem, tmp_path, monkeypa
 
 def test_logs(problem, tmp_path):
     graphs, y = problem
-    gin(folder=str(tmp_path), logs=("csv", "tensorboard"), epochs=4).fit(graphs, y)
+    gin(folder=str(tmp_path), logs="csv,tensorboard", epochs=4).fit(graphs, y)
     with (tmp_path / "member0" / "metrics.csv").open() as file:
         records = list(csv.DictReader(file))
     assert [r["epoch"] for r in records] == ["0", "1", "2", "3"]
@@ -166,7 +166,7 @@ def test_logs(problem, tmp_path):
     events = EventAccumulator(str(tmp_path / "member0")).Reload()
     assert [e.step for e in events.Scalars("validation")] == [0, 1, 2, 3]
     with pytest.raises(InvalidSettingError, match="unknown log"):
-        gin(logs=("wandb",)).fit(graphs, y)
+        gin(logs="wandb").fit(graphs, y)
 
 
 def test_early_stopping_keeps_the_best_epoch(problem, tmp_path):
@@ -174,7 +174,7 @@ def test_early_stopping_keeps_the_best_epoch(problem, tmp_path):
     noise = np.random.default_rng(0).normal(size=60)  # nothing to learn: validation gets worse
     found = gin(
         epochs=200, patience=5, validation=0.3, learning_rate=1e-2, folder=str(tmp_path),
-        logs=("csv",), loss="mse",
+        logs="csv", loss="mse",
     ).fit(graphs, noise)  # fmt: skip
     with (tmp_path / "member0" / "metrics.csv").open() as file:
         validation = np.array([float(r["validation"]) for r in csv.DictReader(file)])
