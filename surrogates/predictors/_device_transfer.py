@@ -30,48 +30,54 @@ class Basis:
     """What a new device's latency is made of, for n architectures.
 
     Attributes:
-        mean: (n,) mean of the known devices.
+        means: (n, P) opinions of the known devices' mean: as measured, and halfway to what is
+            forecast, which has less noise.
         single: (n, T) known devices, measured or forecast.
         added: (n, T) their additive parts.
         costs: (n, K) costs.
     """
 
-    mean: FloatArray
+    means: FloatArray
     single: FloatArray
     added: FloatArray
     costs: FloatArray
 
     def covariances(self, other: Basis) -> tuple[FloatArray, FloatArray]:
-        """(n, m) prior covariance of what is shared with known devices, and of own costs."""
+        """Prior covariances of what is shared with known devices, and of own costs.
+
+        Returns:
+            (P, n, m), one for each opinion of the mean, and (n, m).
+        """
         shared = (
             _LEVEL
-            + _MEAN * np.multiply.outer(self.mean, other.mean)
             + _SINGLE * _inner(self.single, other.single)
             + _ADDED * _inner(self.added, other.added)
         )
-        return shared, _inner(self.costs, other.costs)
+        means = np.einsum("np,mp->pnm", self.means, other.means)
+        return shared + _MEAN * means, _inner(self.costs, other.costs)
 
     def variances(self) -> tuple[FloatArray, FloatArray]:
-        """The diagonals of :meth:`covariances` with itself, each (n,)."""
+        """The diagonals of :meth:`covariances` with itself, (P, n) and (n,)."""
         single, added, own = (
             (part**2).sum(1) / max(part.shape[1], 1)
             for part in (self.single, self.added, self.costs)
         )
-        return _LEVEL + _MEAN * self.mean**2 + _SINGLE * single + _ADDED * added, own
+        return _LEVEL + _MEAN * self.means.T**2 + _SINGLE * single + _ADDED * added, own
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
     """``y(x) = mean(x) + Σ_t w_t known_t(x) + Σ_t v_t added_t(x) + Σ_c u_c cost_c(x) + b``.
 
-    Bayesian linear regression; the variance of ``u`` and of the noise are integrated out.
+    Bayesian linear regression; the opinion of the mean, the variance of ``u`` and that of the noise
+    are averaged over, weighted by their marginal likelihood.
 
     Attributes:
         basis: of the k labelled architectures.
         target: (k,) labels, standardised.
-        belief: (G,) posterior probabilities of the pairs of variances.
-        inverse: (G, k, k) of each pair's covariance.
-        unit: (G,) posterior unit of each pair's variances.
+        belief: (G,) posterior probabilities of the combinations.
+        inverse: (G, k, k) of each one's covariance.
+        unit: (G,) posterior unit of each one's variances.
     """
 
     basis: Basis
@@ -82,12 +88,13 @@ class Transfer:
 
     @classmethod
     def fit(cls, basis: Basis, target: FloatArray) -> Transfer:
-        """Solve for every pair of variances, and weigh them by their marginal likelihood."""
+        """Solve for every combination, and weigh them."""
         shared, own = basis.covariances(basis)
-        rest, count = target - basis.mean, len(target)
+        count = len(target)
         inverses, evidences, units = [], [], []
-        for scale, noise in product(_OWN, _NOISES):
-            covariance = shared + scale * own + noise * np.eye(count)
+        for at, scale, noise in _combinations(basis):
+            rest = target - basis.means[:, at]
+            covariance = shared[at] + scale * own + noise * np.eye(count)
             inverse = np.linalg.inv(covariance)
             unit = (rest @ inverse @ rest + _PRIOR) / (count + _PRIOR)
             half = np.linalg.slogdet(covariance)[1] / 2
@@ -101,15 +108,14 @@ class Transfer:
         """Mean and standard deviation, each (n,)."""
         shared, own = basis.covariances(self.basis)
         diagonal, own_diagonal = basis.variances()
-        rest = self.target - self.basis.mean
-        first, second = np.zeros(len(basis.mean)), np.zeros(len(basis.mean))
-        for at, (scale, noise) in enumerate(product(_OWN, _NOISES)):
-            cross = shared + scale * own
-            told = cross @ self.inverse[at]
-            mean = basis.mean + told @ rest
-            variance = diagonal + scale * own_diagonal + noise - (told * cross).sum(1)
-            first += self.belief[at] * mean
-            second += self.belief[at] * (self.unit[at] * np.maximum(variance, 0) + mean**2)
+        first, second = np.zeros(len(basis.means)), np.zeros(len(basis.means))
+        for number, (at, scale, noise) in enumerate(_combinations(basis)):
+            cross = shared[at] + scale * own
+            told = cross @ self.inverse[number]
+            mean = basis.means[:, at] + told @ (self.target - self.basis.means[:, at])
+            variance = diagonal[at] + scale * own_diagonal + noise - (told * cross).sum(1)
+            first += self.belief[number] * mean
+            second += self.belief[number] * (self.unit[number] * np.maximum(variance, 0) + mean**2)
         return first, np.sqrt(np.maximum(second - first**2, 0))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -126,3 +132,8 @@ class Transfer:
 def _inner(a: FloatArray, b: FloatArray) -> FloatArray:
     """(n, m) mean products of columns."""
     return a @ b.T / max(a.shape[1], 1)
+
+
+def _combinations(basis: Basis) -> list[tuple[int, float, float]]:
+    """Opinion of the mean, variance of own costs, variance of the noise."""
+    return list(product(range(basis.means.shape[1]), _OWN, _NOISES))

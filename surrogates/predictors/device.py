@@ -107,10 +107,13 @@ class DevicePredictor(Predictor):
 
     def _basis(self, X: Joined) -> Basis:
         told = self._told(X.columns)
-        single = told if np.isfinite(told).all() else self.surface_.predict(X.X)[0]
-        single = np.where(np.isfinite(told), told, single)
-        mean = (single.mean(1) - self.level_) / self.scale_
-        return Basis(mean, single, self.surface_.added(X.X), self.surface_.costs.apply(X.X))
+        forecast = self.surface_.predict(X.X)[0]
+        single = np.where(np.isfinite(told), told, forecast)
+        means = single.mean(1)[:, None]
+        if X.columns.shape[1]:
+            means = np.hstack([means, (means + forecast.mean(1)[:, None]) / 2])
+        means = (means - self.level_) / self.scale_
+        return Basis(means, single, self.surface_.added(X.X), self.surface_.costs.apply(X.X))
 
     def _told(self, columns: FloatArray) -> FloatArray:
         """(n, T) measurements on the known devices, standardised; NaN where there are none."""

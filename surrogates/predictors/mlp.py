@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _ENOUGH: Final = 10
 _REACH: Final = 5.0
 _AT_ONCE: Final = 8192
+#: Free statistics have no noise, and there are many: larger steps do.
+_FREE_BATCH: Final = 128
 
 
 class MLPPredictor(Predictor):
@@ -79,7 +81,7 @@ class MLPPredictor(Predictor):
         validation: float = 0.1,
         patience: int = 40,
         pretrain_free: bool = False,
-        pretrain_epochs: int = 30,
+        pretrain_epochs: int = 60,
         device: str = "auto",
         progress: bool = False,
         seed: int = 0,
@@ -216,7 +218,7 @@ class MLPPredictor(Predictor):
         from archcast.predictors._mlp_net import Table
 
         tensors = (torch.from_numpy(np.asarray(a, np.float32)) for a in (inputs, extra, target))
-        return Table(*tensors, *rows, loss, self.batch)
+        return Table(*tensors, *rows, loss, self.batch if loss else max(self.batch, _FREE_BATCH))
 
     def _train(self, model: Ensemble, table: Table, epochs: int, title: str) -> None:
         from archcast.predictors.graphs._training import Training, train
