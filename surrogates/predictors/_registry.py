@@ -37,6 +37,7 @@ _OWN: Final[dict[str, tuple[str, str]]] = {
     "gps": ("graphs.networks", "GPS"),
     "nnformer": ("graphs.networks", "NNFormer"),
     "tabular": ("tabular_predictor", "TabularPredictor"),
+    "universal": ("universal", "UniversalPredictor"),
     "text-embedding": ("text.embedding", "TextEmbeddingPredictor"),
     "text-finetune": ("text.finetune", "TextFinetunePredictor"),
 }

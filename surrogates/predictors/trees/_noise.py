@@ -11,8 +11,6 @@ FloatArray = NDArray[np.float64]
 
 _SLOPES = np.array([0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0])
 _FLOORS = np.array([0.01, 0.03, 0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0])
-#: The prior belief, worth as many held-out rows: errors as large as the spread of the labels.
-_PRIOR = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +39,18 @@ def fit_noise(error: FloatArray, spread: FloatArray) -> Noise:
 
     Returns:
         The maximum of the Gaussian likelihood over a grid of shapes, each of the scale that fits
-        it best; with no rows, errors as large as the labels' own spread.
+        it best. A row of usual spread is added whose error is the labels' own spread: the belief
+        of a model with nothing held out.
     """
     level = float((spread**2).mean()) if len(spread) else 0.0
+    square = np.append(spread**2, level) / (level or 1.0)
+    error = np.append(error, 1.0)
     best = (np.inf, Noise(1.0, 1.0))
     for slope in _SLOPES if level > 0 else _SLOPES[:1]:
         for floor in _FLOORS:
-            shape = slope * spread**2 / (level or 1.0) + floor
-            scale = ((error**2 / shape).sum() + _PRIOR) / (len(error) + _PRIOR)
-            loss = 0.5 * (np.log(shape).sum() + (len(error) + _PRIOR) * np.log(scale))
+            shape = slope * square + floor
+            scale = float((error**2 / shape).mean())
+            loss = 0.5 * (np.log(shape).sum() + len(error) * np.log(scale))
             if loss < best[0]:
                 best = (loss, Noise(float(scale * slope / (level or 1.0)), float(scale * floor)))
     return best[1]

@@ -109,30 +109,33 @@ class ForestPredictor(Predictor):
     def _mean_squares(
         self, forest: Forest, x: NDArray[np.float32], y: FloatArray, model: Any
     ) -> NDArray[np.float32]:
-        total, count = np.zeros(len(forest.left)), np.zeros(len(forest.left))
-        for reached, rows in self._by_tree(forest, x, model):
-            total += np.bincount(reached[rows], y[rows] ** 2, len(total))
-            count += np.bincount(reached[rows], minlength=len(total))
+        nodes, rows = self._pairs(forest, x, model)
+        size = len(forest.left)
+        count = np.bincount(nodes, minlength=size)
+        total = np.bincount(nodes, y[rows] ** 2, size)
         return np.where(count > 0, total / np.maximum(count, 1), 0).astype(np.float32)
 
     def _drawn(
         self, forest: Forest, x: NDArray[np.float32], y: FloatArray, model: Any
     ) -> NDArray[np.float32]:
-        rng = np.random.default_rng(self.seed)
+        nodes, rows = self._pairs(forest, x, model)
+        order = np.random.default_rng(self.seed).permutation(len(nodes))
         one = np.zeros(len(forest.left), np.float32)
-        for reached, rows in self._by_tree(forest, x, model):
-            order = rng.permutation(rows)
-            one[reached[order]] = y[order]  # of several rows in a leaf, the last one stays
+        one[nodes[order]] = y[rows[order]]  # of several rows in a leaf, the last one stays
         return one
 
-    def _by_tree(self, forest: Forest, x: NDArray[np.float32], model: Any) -> Any:
-        """For every tree the nodes that all rows reach, and the rows that it was grown on."""
+    def _pairs(
+        self, forest: Forest, x: NDArray[np.float32], model: Any
+    ) -> tuple[IntArray, IntArray]:
+        """Leaves, and beside each a row that it was made of, tree after tree."""
         reached = np.concatenate(
             [forest.reached(x[i : i + _step(forest)]) for i in range(0, len(x), _step(forest))]
         )
-        for tree in self._bar(range(len(forest))):
-            rows = model.estimators_samples_[tree] if self.bootstrap else np.arange(len(x))
-            yield reached[:, tree], rows
+        if not self.bootstrap:
+            return reached.T.ravel(), np.tile(np.arange(len(x)), len(forest))
+        samples = model.estimators_samples_  # computed anew at every access
+        nodes = [reached[rows, tree] for tree, rows in enumerate(samples)]
+        return np.concatenate(nodes), np.concatenate(samples)
 
     def _calibrate(self, x: NDArray[np.float32], y: FloatArray, groups: IntArray) -> Noise:
         """Errors and spreads of forests that have not seen the group."""

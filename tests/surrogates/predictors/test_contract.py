@@ -37,6 +37,7 @@ from archcast.predictors import (
 QUICK: dict[str, dict[str, Any]] = {
     "hist-gradient-boosting": {"rounds": 20, "members": 2, "learning_rate": 0.1},
     "extra-trees": {"trees": 10},
+    "gbdt-nas": {"learning_rate": 0.1},
     "ngboost": {"rounds": 40, "learning_rate": 0.1},
     "random-forest": {"trees": 10},
     "lightgbm": {"rounds": 20, "members": 2, "learning_rate": 0.1},
