@@ -43,7 +43,8 @@ class Measurement:
     Attributes:
         predictor: what it is called in tables.
         protocol: name of the protocol or transfer.
-        part: the benchmark, where several are forecast; ``all`` of them, or of the only one.
+        part: ``all`` rows; the name of a benchmark where several are forecast; ``unseen`` rows
+            of no labelled network, where others are ranked with them.
         labels: number of labels of the target.
         seed: which draw.
         rows: number of rows that were ranked.
@@ -92,7 +93,8 @@ def measure(template: Any, name: str, case: Case) -> tuple[list[Measurement], Fo
         case: the case.
 
     Returns:
-        One measurement of all rows; with several benchmarks to forecast one more for each.
+        One measurement of all rows; one more for each benchmark where there are several, or for
+        what is of no labelled network where labelled ones are ranked, too.
     """
     started = time.perf_counter()
     predictor = _learned(template, case)
@@ -116,9 +118,6 @@ def measure(template: Any, name: str, case: Case) -> tuple[list[Measurement], Fo
         -1 if case.natural and lower_is_better(case.task) else 1,
     )
     extra = {"fit_seconds": fitted - started, "forecasts_per_second": speed}
-    parts = {"all": np.ones(len(number), bool)}
-    if len(case.test.parts) > 1:
-        parts |= {name: forecasts.part == name for name in np.unique(forecasts.part).tolist()}
     found = [
         Measurement(
             name,
@@ -129,9 +128,20 @@ def measure(template: Any, name: str, case: Case) -> tuple[list[Measurement], Fo
             int(rows.sum()),
             score(forecasts, rows, case.natural) | extra,
         )
-        for part, rows in parts.items()
+        for part, rows in _parts(case, forecasts).items()
     ]
     return found, forecasts
+
+
+def _parts(case: Case, forecasts: Forecasts) -> dict[str, NDArray[np.bool_]]:
+    """What is scored: all rows, and parts that tell more."""
+    parts = {"all": np.ones(len(forecasts.truth), bool)}
+    if len(case.test.parts) > 1:
+        names = np.unique(forecasts.part).tolist()
+        parts |= {name: forecasts.part == name for name in names}
+    elif case.few is not None and np.isin(case.few.parts[0].rows, case.test.parts[0].rows).any():
+        parts["unseen"] = ~np.isin(case.test.groups, case.few.groups)
+    return parts
 
 
 def score(forecasts: Forecasts, rows: NDArray[np.bool_], natural: bool) -> dict[str, float]:

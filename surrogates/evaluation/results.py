@@ -39,7 +39,7 @@ class Row:
 
     Attributes:
         predictor: what it is called.
-        part: the benchmark forecast, or ``all``.
+        part: which rows; see :class:`~archcast.evaluation.Measurement`.
         labels: number of labels.
         draws: how many were averaged.
         rows: mean number of rows ranked.

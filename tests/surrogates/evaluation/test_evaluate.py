@@ -144,6 +144,18 @@ def test_equal_networks_are_encoded_and_forecast_once(mirror):
     assert seen[0] < result.measurements[0].rows == 4091
 
 
+def test_what_is_of_no_labelled_network_is_also_ranked_alone(mirror):
+    results = evaluate("tabular", few_labels("all"), labels=100, seeds=1, params=QUICK)
+    whole, unseen = results.measurements
+    assert (whole.part, whole.rows) == ("all", 500)
+    nets, rows = networks("nasbench_bert"), few_labels("all").splits(100, [0])[0].train
+    assert unseen.part == "unseen"
+    assert unseen.rows == (~np.isin(nets.number, nets.number[rows])).sum() < 401
+    assert unseen.values["kendall"] < whole.values["kendall"]
+    assert results.mean("kendall") == whole.values["kendall"]
+    assert results.mean("kendall", part="unseen") == unseen.values["kendall"]
+
+
 def test_zero_shot_and_few_labels_across_spaces(mirror):
     results = evaluate("tabular", across(), labels=[0, 30], seeds=1, params=QUICK, most=200)
     zero, few = results.summary()
