@@ -73,9 +73,7 @@ def intervals(results: Results, labels: Sequence[int], part: str = "unseen") -> 
             *(f"{row.mean[key]:.3f}" for key in ("mae", "crps", "rmsce", "coverage", "width")),
         ]
         for row in results.summary()
-        if row.part == part
-        and row.labels in labels
-        and row.mean["coverage"] == row.mean["coverage"]
+        if row.part == part and row.labels in labels and math.isfinite(row.mean["coverage"])
     ]
     head = ("predictor", "labels", "MAE", "CRPS", "RMSCE", "coverage of 90 %", "width of 90 %")
     return table(head, rows)
