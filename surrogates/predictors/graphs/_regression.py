@@ -32,8 +32,6 @@ class Regression:
         held: those that are validated on; may be empty.
         loss_name: one of :data:`archcast.predictors.losses.LOSSES`.
         batch: rows of a step, at most.
-        anchor: weights to stay near (name -> tensor), and how strongly; for fine-tuning.
-        pull: how strongly.
     """
 
     data: GraphData
@@ -42,8 +40,6 @@ class Regression:
     held: IntArray
     loss_name: str
     batch: int
-    anchor: dict[str, torch.Tensor] | None = None
-    pull: float = 0.0
 
     def steps(self, rng: np.random.Generator) -> Sequence[IntArray]:
         """All rows in a new order, cut by number and by nodes."""
@@ -60,12 +56,7 @@ class Regression:
             error = (target - on_scale(score, target, self.loss_name)) ** 2
         known = ~error.isnan()
         each = (error.nan_to_num() * (-noise).exp() + noise) / 2
-        loss = loss + (each * known).sum() / known.sum().clamp(min=1)
-        if self.anchor is not None:
-            named = dict(model.named_parameters())
-            away = sum(((named[k] - v) ** 2).sum() for k, v in self.anchor.items())
-            loss = loss + self.pull * away
-        return loss
+        return loss + (each * known).sum() / known.sum().clamp(min=1)
 
     def validate(self, model: Any) -> float | None:
         """The named loss of the part held out."""
@@ -86,7 +77,7 @@ class Regression:
         for array in (self.data.of, self.data.op, self.data.numbers, self.target, self.rows):
             digest.update(np.ascontiguousarray(array).tobytes())
         digest.update(np.ascontiguousarray(self.held).tobytes())
-        return f"{digest.hexdigest()} {self.loss_name} {self.batch} {self.pull}"
+        return f"{digest.hexdigest()} {self.loss_name} {self.batch}"
 
     def _outputs(
         self, model: Any, rows: IntArray

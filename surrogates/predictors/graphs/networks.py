@@ -255,7 +255,7 @@ class GraphNetwork(Predictor):
 
     # ----------------------------------------------------------------- adapt
     def _adapt(self, X: Any, y: FloatArray) -> None:
-        """Shift by the shrunken mean residual, then fine-tune, held near where it started."""
+        """Shift by the shrunken mean residual, then fine-tune at a low learning rate."""
         from archcast.predictors.graphs._regression import Regression
         from archcast.predictors.graphs._training import train
 
