@@ -46,7 +46,7 @@ class EnsemblePredictor(IndependentSampling):
         base: Predictor | str = "tabular",
         options: dict[str, Any] | None = None,
         members: int = 5,
-        bootstrap: bool = True,
+        bootstrap: bool = False,
         transform: Transform = "identity",
         seed: int = 0,
         progress: bool = False,

@@ -29,7 +29,9 @@ class GaussianProcessPredictor(ExactProcess):
 
     Args:
         base: a predictor with a method ``embed``, whose (n, D) embeddings are compared in place of
-            features; it is fitted first, unless it is already. None for features.
+            features, or the name of one; it is fitted first, unless it is already. None for
+            features.
+        options: keywords of the base's constructor.
         kernel: ``rbf`` or ``matern`` (smoothness 3/2).
         limit: most architectures that are conditioned on (their number cubed is the cost); of
             more, a random part.
@@ -48,6 +50,7 @@ class GaussianProcessPredictor(ExactProcess):
     def __init__(
         self,
         base: Predictor | str | None = None,
+        options: dict[str, Any] | None = None,
         kernel: Kernel = "rbf",
         limit: int = 3000,
         tuning: int = 500,
@@ -55,6 +58,7 @@ class GaussianProcessPredictor(ExactProcess):
         seed: int = 0,
     ) -> None:
         self.base = base
+        self.options = options
         self.kernel: Kernel = kernel
         self.limit = limit
         self.tuning = tuning
@@ -66,7 +70,7 @@ class GaussianProcessPredictor(ExactProcess):
         """What the base sees; tabular features without one."""
         if self.base is None:
             return "tabular"
-        return template(self.base, None, self.transform).encoding
+        return template(self.base, self.options, self.transform).encoding
 
     def _fit(self, X: Any, y: FloatArray, groups: NDArray[np.intp] | None) -> None:
         self.base_ = self._fitted_base(X, y, groups)
@@ -87,7 +91,7 @@ class GaussianProcessPredictor(ExactProcess):
         if self.base is None:
             return None
         known = isinstance(self.base, Predictor) and hasattr(self.base, "centre_")
-        base = self.base if known else template(self.base, None, self.transform)
+        base = self.base if known else template(self.base, self.options, self.transform)
         assert isinstance(base, Predictor)
         if not hasattr(base, "embed"):
             raise InvalidSettingError(f"{type(base).__name__} has no embeddings")
