@@ -24,7 +24,7 @@ SPACES = {
     "accel_nasbench": "imagenet1k/top1",
     "ofa_mobilenetv3": "imagenet1k/top1",
 }
-LABELS = (20, 50, 100, 200)
+LABELS = (30, 100)
 UNLABELLED, TESTED = 1500, 2000
 
 FloatArray = NDArray[np.float64]
@@ -77,7 +77,7 @@ def scores(data: Labelled, method: Method, labels: int, seeds: int) -> list[list
 
 def main() -> None:
     options = parser(__doc__ or "")
-    options.add_argument("--seeds", type=int, default=5)
+    options.add_argument("--seeds", type=int, default=3)
     options.add_argument("--spaces", nargs="+", default=list(SPACES))
     chosen = options.parse_args()
     parts = [

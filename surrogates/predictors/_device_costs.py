@@ -135,6 +135,11 @@ class Surface:
         parts = (support, price, weights, inverse, variance, rate, noise)
         return cls(scaler, priced, additive, *parts)
 
+    def mean(self, x: NDArray[np.float32]) -> FloatArray:
+        """(n, T) means."""
+        z, price = self.scaler.apply(x), self.costs.apply(x)
+        return _covariance(z, price, self.support, self.priced, self.rate) @ self.weights
+
     def predict(self, x: NDArray[np.float32]) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation, each (n, T)."""
         z, price = self.scaler.apply(x), self.costs.apply(x)
