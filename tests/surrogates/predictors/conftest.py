@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -23,10 +24,8 @@ def tiny_encoder() -> Path:
     if not TINY_ENCODER.exists():
         made = Path(tempfile.mkdtemp())
         _write(made)
-        try:
+        with contextlib.suppress(OSError):  # another process was faster
             made.rename(TINY_ENCODER)
-        except OSError:  # another process was faster
-            pass
     return TINY_ENCODER
 
 
