@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from archcast.encoders._engine import Engine, run
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.tabular._columns import counts, sizes, widths
+from archcast.encoders.tabular._flow import flow
 from archcast.encoders.tabular._structure import ends, pairs, paths, stages, topology
 from archcast.encoders.tabular._union import unite
 
@@ -19,7 +20,7 @@ __all__ = ["TabularFeatures", "tabular"]
 #: Nodes handled at once; large enough to amortise numpy's calls, small enough for the cache.
 _CHUNK = 8192
 #: Families of columns, in the order of the table.
-_FAMILIES = (sizes, counts, widths, stages, ends, topology, pairs, paths)
+_FAMILIES = (sizes, counts, widths, stages, ends, topology, pairs, paths, flow)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,25 +43,20 @@ def sweep(
     Returns:
         The statistics, in the union's node order.
     """
-    order = np.argsort(union.depth, kind="stable")
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    source, target = place[union.edges[:, 0]], place[union.edges[:, 1]]
-    by_target = np.argsort(target, kind="stable")
-    source = source[by_target]
-    degree = np.bincount(target, minlength=len(order))
-    first = np.cumsum(degree) - degree
+    by_level = levels(union)
+    order, place, source = by_level.order, by_level.place, by_level.source
+    first, degree = by_level.first, by_level.degree
     split_runs, split_walk = longest.shape[1], longest.shape[1] + runs.shape[1]
     add = np.concatenate([longest, runs, walk, np.zeros((len(order), 1))], 1)[order]
     state, keep = add.copy(), 1.0 - breaks[order]
     any_break: BoolArray = np.asarray(breaks[order].any(1))
-    for low, high in _levels(union.depth[order]):
-        edges = source[first[low] : first[high - 1] + degree[high - 1]]
+    for low, high, begin, end in by_level.slices:
+        edges = source[begin:end]
         if len(edges) == high - low:
             merged = state[edges]
         else:
             merged = _merge(
-                state[edges], first[low:high] - first[low], degree[low:high], split_walk
+                state[edges], first[low:high] - begin, degree[low:high], split_walk
             )
         if any_break[low:high].any():
             merged[:, split_runs:split_walk] *= keep[low:high]
@@ -75,10 +70,45 @@ def sweep(
     )
 
 
-def _levels(depth: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Slices of equal depth above 0, in order."""
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """A union sorted by depth, so that whole levels are handled at once.
+
+    Attributes:
+        order: (n,) nodes by depth.
+        place: (n,) where a node stands in that order.
+        source: (e,) edges' sources as places, sorted by target.
+        target: (e,) edges' targets as places, ascending.
+        first: (n,) first edge into the node at a place.
+        degree: (n,) edges into it.
+        slices: for each depth above 0, ascending: its places from and to, its edges from and to.
+    """
+
+    order: NDArray[np.int64]
+    place: NDArray[np.int64]
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    first: NDArray[np.int64]
+    degree: NDArray[np.int64]
+    slices: list[tuple[int, int, int, int]]
+
+
+def levels(union: Union) -> Levels:
+    """Sort a union by depth."""
+    order = np.argsort(union.depth, kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    source, target = place[union.edges[:, 0]], place[union.edges[:, 1]]
+    by_target = np.argsort(target, kind="stable")
+    degree = np.bincount(target, minlength=len(order))
+    first = np.cumsum(degree) - degree
+    depth = union.depth[order]
     bounds = [0, *(np.flatnonzero(np.diff(depth)) + 1).tolist(), len(depth)]
-    return list(itertools.pairwise(bounds[1:]))
+    slices = [
+        (low, high, int(first[low]), int(first[high - 1] + degree[high - 1]))
+        for low, high in itertools.pairwise(bounds[1:])
+    ]
+    return Levels(order, place, source[by_target], target[by_target], first, degree, slices)
 
 
 def _merge(

@@ -1,0 +1,238 @@
+"""Experts of search spaces: forests that rank one population each, and who knows what how well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archcast.encoders.errors import MissingExtraError
+from archcast.predictors._cloud import nearest
+from archcast.predictors._kernel import Scaler, distances
+from archcast.predictors._trees import Forest, from_sklearn, join
+
+FloatArray = NDArray[np.float64]
+
+#: Share of the features a split looks at, and smallest leaf: trees of all kinds take turns, because
+#: which of them carries over to another space is not known beforehand.
+_KINDS: Final = tuple((share, leaf) for leaf in (3, 10) for share in (1, 0.05, 0.33))
+#: Rows of the query compared with all of the support at once.
+_BLOCK: Final = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """One search space, measured on one task.
+
+    Attributes:
+        space: its name.
+        task: ``<data set>/<metric>``.
+        x: (n, F) features.
+        y: (n,) normal scores of the labels, larger is better.
+    """
+
+    space: str
+    task: str
+    x: NDArray[np.float32]
+    y: FloatArray
+
+    def sample(self, rows: int, rng: np.random.Generator) -> Population:
+        """At most so many of its rows, at random."""
+        chosen = rng.permutation(len(self.y))[:rows]
+        return Population(self.space, self.task, self.x[chosen], self.y[chosen])
+
+
+def normal_scores(values: NDArray[Any]) -> FloatArray:
+    """(n,) numbers to the normal quantiles of their mid-ranks; equal numbers stay equal."""
+    order, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    middle = np.cumsum(counts) - (counts - 1) / 2 - 0.5
+    quantile = NormalDist().inv_cdf
+    scores = np.array([quantile(p) for p in (middle / len(values)).tolist()])
+    return scores[inverse.reshape(-1)] if len(order) > 1 else np.zeros(len(values))
+
+
+def mixed_forest(population: Population, trees: int, rows: int, rng: np.random.Generator) -> Forest:
+    """Extremely randomised trees of several kinds, each fitted to other rows.
+
+    Raises:
+        MissingExtraError: scikit-learn is not installed.
+    """
+    try:
+        from sklearn.tree import ExtraTreeRegressor
+    except ImportError as error:
+        raise MissingExtraError(
+            "training a predictor needs scikit-learn: pip install 'archcast[train]'"
+        ) from error
+    fitted = []
+    for i in range(trees):
+        share, leaf = _KINDS[i % len(_KINDS)]
+        part = population.sample(rows, rng)
+        tree = ExtraTreeRegressor(
+            max_features=share,
+            min_samples_leaf=min(leaf, max(len(part.y) // 4, 1)),
+            random_state=int(rng.integers(2**31)),
+        )
+        fitted.append(tree.fit(part.x, part.y))
+    return from_sklearn(fitted)
+
+
+@dataclass(frozen=True, slots=True)
+class Experts:
+    """C forests, one a population, and networks of the spaces they know.
+
+    Attributes:
+        spaces: (C,) space of each expert.
+        tasks: (C,) task of each expert.
+        forest: all of their trees, expert by expert.
+        counts: (C,) trees of each.
+        scaler: of the features, for distances.
+        support: (m, F) scaled features of known networks.
+        owner: (m,) which of the spaces, in order of first appearance, a known network is of.
+    """
+
+    spaces: tuple[str, ...]
+    tasks: tuple[str, ...]
+    forest: Forest
+    counts: NDArray[np.int32]
+    scaler: Scaler
+    support: NDArray[np.float16]
+    owner: NDArray[np.int16]
+
+    @classmethod
+    def build(
+        cls,
+        populations: Sequence[Population],
+        forests: Sequence[Forest],
+        support: int,
+        rng: np.random.Generator,
+    ) -> Experts:
+        """Put experts together; every space has as many known networks at most."""
+        spaces = tuple(p.space for p in populations)
+        first = [spaces.index(name) for name in dict.fromkeys(spaces)]
+        parts = [populations[i].sample(support, rng).x for i in first]
+        scaler = Scaler.fit(np.concatenate(parts))
+        return cls(
+            spaces,
+            tuple(p.task for p in populations),
+            join(forests),
+            np.array([len(f) for f in forests], np.int32),
+            scaler,
+            np.concatenate([scaler.apply(part) for part in parts]).astype(np.float16),
+            np.repeat(np.arange(len(parts)), [len(part) for part in parts]).astype(np.int16),
+        )
+
+    def ask(self, x: NDArray[np.float32]) -> tuple[FloatArray, FloatArray]:
+        """What every expert says of every network, and how far it is from what that one knows.
+
+        Args:
+            x: (n, F) features.
+
+        Returns:
+            (n, C) normal scores and (n, C) distances.
+        """
+        starts = np.cumsum(self.counts) - self.counts
+        leaves = self.forest.leaves(x).astype(np.float64)
+        return np.add.reduceat(leaves, starts, axis=1) / self.counts, self._distance(x)
+
+    def _distance(self, x: NDArray[np.float32]) -> FloatArray:
+        names = list(dict.fromkeys(self.spaces))
+        support = self.support.astype(np.float64)
+        members = [np.flatnonzero(self.owner == i) for i in range(len(names))]
+        near = np.empty((len(x), len(names)))
+        for start in range(0, len(x), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            distance = distances(self.scaler.apply(x[rows]), support)
+            near[rows] = np.stack([nearest(distance[:, m]) for m in members], 1)
+        return near[:, [names.index(space) for space in self.spaces]]
+
+    def take(self, kept: Sequence[int]) -> Experts:
+        """Some of the experts."""
+        starts = np.cumsum(self.counts) - self.counts
+        trees = np.concatenate([np.arange(starts[i], starts[i] + self.counts[i]) for i in kept])
+        old = list(dict.fromkeys(self.spaces))
+        new = list(dict.fromkeys(self.spaces[i] for i in kept))
+        mine = np.flatnonzero(np.isin(self.owner, [old.index(name) for name in new]))
+        number = np.array([new.index(s) if s in new else -1 for s in old])
+        forest = self.forest
+        chosen = Forest(
+            forest.roots[trees],
+            forest.column, forest.threshold, forest.left, forest.value, forest.depth,
+        )  # fmt: skip
+        return Experts(
+            tuple(self.spaces[i] for i in kept),
+            tuple(self.tasks[i] for i in kept),
+            chosen,
+            self.counts[list(kept)],
+            self.scaler,
+            self.support[mine],
+            number[self.owner[mine]].astype(np.int16),
+        )
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """As named arrays, the inverse of :meth:`from_arrays`."""
+        return {
+            "counts": self.counts,
+            "scaler.centre": self.scaler.centre,
+            "scaler.scale": self.scaler.scale,
+            "support": self.support,
+            "owner": self.owner,
+        } | {f"trees.{k}": v for k, v in self.forest.arrays().items()}
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: dict[str, NDArray[Any]], spaces: Sequence[str], tasks: Sequence[str]
+    ) -> Experts:
+        """Rebuild what :meth:`arrays` gave.
+
+        Raises:
+            KeyError: an array is missing.
+            ValueError: the arrays contradict each other.
+        """
+        trees = {k.removeprefix("trees."): v for k, v in arrays.items() if k.startswith("trees.")}
+        forest = Forest.from_arrays(trees)
+        if int(arrays["counts"].sum()) != len(forest) or len(spaces) != len(arrays["counts"]):
+            raise ValueError("experts and their trees do not match")
+        scaler = Scaler(arrays["scaler.centre"], arrays["scaler.scale"])
+        return cls(
+            tuple(spaces),
+            tuple(tasks),
+            forest,
+            arrays["counts"],
+            scaler,
+            arrays["support"],
+            arrays["owner"],
+        )
+
+
+def weigh(
+    experts: Experts,
+    near: FloatArray,
+    task: str | None,
+    rate: float,
+    kinship: float,
+    without: str | None = None,
+) -> FloatArray:
+    """(n, C) how much every expert counts for every network.
+
+    Args:
+        experts: who is asked.
+        near: (n, C) distances.
+        task: of the question; experts of its data set count more.
+        rate: how fast weights fall with the distance beyond the nearest expert's.
+        kinship: factor of those experts.
+        without: a space whose experts are not asked.
+    """
+    asked = np.array([space != without for space in experts.spaces])
+    if not asked.any():
+        asked[:] = True
+    # All tasks of a space together count as one.
+    share = np.array([1 / experts.spaces.count(space) for space in experts.spaces]) * asked
+    if task is not None:
+        related = np.array([t.split("/")[0] == task.split("/")[0] for t in experts.tasks])
+        share = share * np.where(related, kinship, 1.0)
+    excess = near - np.where(asked, near, np.inf).min(1, keepdims=True)
+    return share * np.exp(-rate * excess)

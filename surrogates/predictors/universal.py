@@ -1,0 +1,285 @@
+"""The universal predictor: an expert for every known space, asked together about a new one."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from archcast._transforms import Transform
+from archcast.encoders.errors import InvalidLabelsError, InvalidSettingError
+from archcast.predictors._calibration import Calibration, calibrate
+from archcast.predictors._experts import Experts, Population, mixed_forest, normal_scores, weigh
+from archcast.predictors._protocol import Predictor, State
+
+FloatArray = NDArray[np.float64]
+
+#: Tried for the weights of experts: how fast they fall with distance, and what a data set that the
+#: expert shares with the question counts more.
+_RATES: Final = (0.0, 1.0, 2.0, 4.0)
+_KINSHIPS: Final = (1.0, 3.0, 10.0)
+
+
+class UniversalPredictor(Predictor):
+    """``score(x) = slope * sum_c w_c(x) expert_c(x) / sum_c w_c(x)``, c over known populations.
+
+    A population is one search space measured on one task. Its expert ranks it: a forest fitted to
+    the normal scores of the labels' ranks, so that percentages, losses and perplexities are alike.
+    About a network of any other space all experts are asked; the nearer a population's networks,
+    and if it was measured on the same data set, the more its expert counts. How much more, the
+    slope, and the uncertainty come from forecasts of each space by the experts of all others.
+
+    The score says where the network stands among typical networks of a space: 0 is average, 1 a
+    standard deviation better. A few labels turn it into the unit of a task: :meth:`adapt`.
+
+    Args:
+        task: data set, or task, that scores are for (``cifar10/test_accuracy``); None asks all
+            experts alike.
+        trees: of a space, dealt to its populations.
+        rows: most architectures that a tree learns from.
+        support: architectures of a space kept to tell near from far.
+        transform: of the labels where a single population is given; ranks are what is learned.
+        seed: of everything random.
+
+    Reference:
+        Geurts, Ernst and Wehenkel, "Extremely randomized trees", Machine Learning 2006; Wolpert,
+        "Stacked generalization", Neural Networks 1992; Lei et al., "Distribution-Free Predictive
+        Inference for Regression", JASA 2018.
+    """
+
+    kind = "universal"
+
+    def __init__(
+        self,
+        task: str | None = None,
+        trees: int = 180,
+        rows: int = 3000,
+        support: int = 150,
+        transform: Transform = "identity",
+        seed: int = 0,
+    ) -> None:
+        self.task = task
+        self.trees = trees
+        self.rows = rows
+        self.support = support
+        self.transform: Transform = transform
+        self.seed = seed
+
+    # ------------------------------------------------------------------- fit
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        spaces: ArrayLike | None = None,
+        tasks: ArrayLike | None = None,
+        smaller_is_better: ArrayLike | None = None,
+    ) -> Self:
+        """Fit an expert for every population, and learn how to weigh them.
+
+        Args:
+            X: n architectures, as graphs or features; repeated where they have several labels.
+            y: (n,) labels, each in the unit of its task; NaN where missing.
+            groups: not used.
+            spaces: (n,) search space of each row; one if None.
+            tasks: (n,) task of each row, ``<data set>/<metric>``; one if None.
+            smaller_is_better: (n,) whether a label is a loss, latency or perplexity.
+
+        Returns:
+            The fitted predictor. With one population alone, forecasts are in its unit.
+
+        Raises:
+            InvalidLabelsError: as for every predictor.
+            InvalidSettingError: fewer than one tree.
+        """
+        if self.trees < 1 or self.rows < 2 or self.support < 1:
+            raise InvalidSettingError("trees and support are at least 1, rows at least 2")
+        x, target, known = self._labelled(X, y)
+        self._enough(known)
+        where = _labels(spaces, known, len(np.asarray(y)))
+        what = _labels(tasks, known, len(np.asarray(y)))
+        sign = np.ones(len(known))
+        if smaller_is_better is not None:
+            sign[np.asarray(smaller_is_better, bool)[known]] = -1.0
+        populations = list(_populations(x, target, where, what, sign))
+        self._learn(populations)
+        single = len(populations) == 1
+        self.unit_ = np.quantile(target, np.linspace(0, 1, 257)) if single else None
+        self.centre_, self.spread_ = np.asarray(0.0), np.asarray(1.0)
+        self.constant_ = np.asarray(False)
+        if single:
+            self.constant_ = np.asarray(bool(np.ptp(target) == 0))
+            self.centre_ = np.asarray(target.mean() if self.constant_ else 0.0)
+        return self
+
+    def _fit(self, X: Any, y: FloatArray, groups: NDArray[np.intp] | None) -> None:
+        raise NotImplementedError  # fit() does it all
+
+    def _learn(self, populations: list[Population]) -> None:
+        rng = np.random.default_rng(self.seed)
+        spaces = [p.space for p in populations]
+        forests = [
+            mixed_forest(p, max(self.trees // spaces.count(p.space), 1), self.rows, rng)
+            for p in populations
+        ]
+        self.experts_ = Experts.build(populations, forests, self.support, rng)
+        self.n_features_in_ = populations[0].x.shape[1]
+        self.rate_, self.kinship_, self.slope_ = _RATES[1], _KINSHIPS[1], 1.0
+        self.calibration_ = _unknown()
+        if len(set(spaces)) > 1:
+            self._stack([p.sample(600, rng) for p in populations])
+
+    def _stack(self, held_out: list[Population]) -> None:
+        """Choose the weights by forecasts of every space from the others, and calibrate on them."""
+        asked = [self.experts_.ask(p.x) for p in held_out]
+        best = -np.inf
+        for rate in _RATES:
+            for kinship in _KINSHIPS:
+                scores = [
+                    self._combine(values, near, p.task, rate, kinship, p.space)
+                    for p, (values, near) in zip(held_out, asked, strict=True)
+                ]
+                quality = _mean_correlation(held_out, scores)
+                if quality > best:
+                    best, self.rate_, self.kinship_ = quality, rate, kinship
+                    chosen = scores
+        truth = np.concatenate([p.y for p in held_out])
+        score = np.concatenate(chosen)
+        groups = np.repeat(np.arange(len(held_out)), [len(p.y) for p in held_out])
+        spaces = np.unique([p.space for p in held_out], return_inverse=True)[1][groups]
+        weight = (1 / np.bincount(groups))[groups]
+        slope = (weight * truth * score).sum() / max((weight * score * score).sum(), 1e-9)
+        self.slope_ = float(np.clip(slope, 0.1, 3.0))
+        near, spread = self._doubts(held_out, asked)
+        centre = self.slope_ * score
+        self.calibration_ = calibrate(truth - centre, centre, near, spread, spaces)
+
+    def _doubts(
+        self, held_out: list[Population], asked: list[tuple[FloatArray, FloatArray]]
+    ) -> tuple[FloatArray, FloatArray]:
+        """Distance to, and disagreement of, the experts of other spaces."""
+        near, spread = [], []
+        for p, (values, distance) in zip(held_out, asked, strict=True):
+            other = np.array([s != p.space for s in self.experts_.spaces])
+            near.append(distance[:, other].min(1))
+            spread.append(values[:, other].std(1))
+        return np.concatenate(near), np.concatenate(spread)
+
+    def _combine(
+        self,
+        values: FloatArray,
+        near: FloatArray,
+        task: str | None,
+        rate: float,
+        kinship: float,
+        without: str | None = None,
+    ) -> FloatArray:
+        weights = weigh(self.experts_, near, task, rate, kinship, without)
+        return (weights * values).sum(1) / weights.sum(1)
+
+    # --------------------------------------------------------------- predict
+    def without(self, *spaces: str) -> UniversalPredictor:
+        """A copy that does not ask the experts of some spaces, as if it had never seen them.
+
+        Raises:
+            InvalidSettingError: nobody would be left to ask.
+        """
+        kept = [i for i, s in enumerate(self.experts_.spaces) if s not in spaces]
+        if not kept:
+            raise InvalidSettingError("without these spaces no expert is left")
+        new = copy.copy(self)
+        new.experts_ = self.experts_.take(kept)
+        return new
+
+    def opinions(self, X: Any) -> FloatArray:
+        """(n, C) what the expert of every population says, in normal scores."""
+        from archcast.predictors._encoding import encode
+
+        self._check_fitted()
+        return self.experts_.ask(encode(X, "tabular"))[0]
+
+    def _predict(self, X: Any) -> tuple[FloatArray, FloatArray]:
+        values, near = self.experts_.ask(X)
+        score = self._combine(values, near, self.task, self.rate_, self.kinship_)
+        centre = self.slope_ * score
+        scale = self.calibration_.scale(centre, near.min(1), values.std(1))
+        std = scale * float(self.calibration_.residuals.std())
+        if self.unit_ is None:
+            return centre, std
+        low, middle, high = (_in_unit(z, self.unit_) for z in (centre - std, centre, centre + std))
+        return middle, (high - low) / 2
+
+    # ----------------------------------------------------------------- files
+    def _state(self) -> State:
+        arrays = self.experts_.arrays() | {
+            "calibration.weights": self.calibration_.weights,
+            "calibration.residuals": self.calibration_.residuals,
+        }
+        if self.unit_ is not None:
+            arrays["unit"] = self.unit_
+        facts = {
+            "spaces": list(self.experts_.spaces),
+            "tasks": list(self.experts_.tasks),
+            "rate": self.rate_,
+            "kinship": self.kinship_,
+            "slope": self.slope_,
+            "level": self.calibration_.centre,
+        }
+        return State(arrays, facts)
+
+    def _restore(self, state: State) -> None:
+        facts, arrays = state.facts, state.arrays
+        self.experts_ = Experts.from_arrays(arrays, facts["spaces"], facts["tasks"])
+        self.rate_, self.kinship_, self.slope_ = facts["rate"], facts["kinship"], facts["slope"]
+        self.calibration_ = Calibration(
+            arrays["calibration.weights"], facts["level"], arrays["calibration.residuals"]
+        )
+        self.unit_ = arrays.get("unit")
+        self.n_features_in_ = len(self.experts_.scaler.centre)
+
+
+def _labels(given: ArrayLike | None, known: NDArray[np.intp], rows: int) -> NDArray[np.str_]:
+    if given is None:
+        return np.full(len(known), "")
+    labels = np.asarray(given, dtype=str)
+    if labels.shape != (rows,):
+        raise InvalidLabelsError(f"{rows} rows, but names of spaces or tasks {labels.shape}")
+    return labels[known]
+
+
+def _populations(
+    x: NDArray[np.float32],
+    target: FloatArray,
+    where: NDArray[np.str_],
+    what: NDArray[np.str_],
+    sign: FloatArray,
+) -> Iterator[Population]:
+    """Rows by space and task, in order of first appearance; labels as normal scores."""
+    for space, task in dict.fromkeys(zip(where.tolist(), what.tolist(), strict=True)):
+        rows = np.flatnonzero((where == space) & (what == task))
+        yield Population(space, task, x[rows], normal_scores(sign[rows] * target[rows]))
+
+
+def _mean_correlation(held_out: Sequence[Population], scores: Sequence[FloatArray]) -> float:
+    """Mean over spaces of the correlation of normal scores and forecasts."""
+    by_space: dict[str, list[float]] = {}
+    for p, score in zip(held_out, scores, strict=True):
+        flat = min(p.y.std(), score.std()) < 1e-9
+        value = 0.0 if flat else float(np.corrcoef(p.y, normal_scores(score))[0, 1])
+        by_space.setdefault(p.space, []).append(value)
+    return float(np.mean([np.mean(values) for values in by_space.values()]))
+
+
+def _in_unit(z: FloatArray, unit: FloatArray) -> FloatArray:
+    """Normal scores to the quantiles of the only population there is."""
+    levels = np.linspace(0, 1, len(unit))
+    return np.interp(z, normal_scores(levels), unit)
+
+
+def _unknown() -> Calibration:
+    """Before anything is held out: normal residuals of unit scale."""
+    return Calibration(np.zeros(4), 0.0, normal_scores(np.arange(401.0)))
