@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from archcast._transforms import Transform
 from archcast.encoders.errors import InvalidSettingError
 from archcast.encoders.graph import ComputeGraph
+from archcast.predictors._adapted import AdaptedPredictor
 from archcast.predictors._encoding import Encoding, encode
 from archcast.predictors._protocol import Predictor, State
 from archcast.predictors.graphs._data import GraphData, pack
@@ -59,8 +60,11 @@ class GennapePredictor(Predictor):
         batch: graphs in a step.
         learning_rate: of AdamW, at its peak.
         patience: epochs without a better validation before training stops.
-        adapt_epochs: passes over the few labels of a new space; 0 corrects offset and slope only.
-        adapt_rate: learning rate of that.
+        adaptation: what a few labels of a new space do: ``correction`` is the library's
+            :class:`~archcast.predictors.AdaptedPredictor`, ``fine-tuning`` the published way. The
+            former forecast better wherever both were measured.
+        adapt_epochs: passes over those labels in fine-tuning.
+        adapt_rate: its learning rate.
         transform: scale of the targets.
         seed: of everything random.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -88,6 +92,7 @@ class GennapePredictor(Predictor):
         batch: int = 32,
         learning_rate: float = 2e-3,
         patience: int = 8,
+        adaptation: Literal["correction", "fine-tuning"] = "correction",
         adapt_epochs: int = 40,
         adapt_rate: float = 1e-3,
         transform: Transform = "identity",
@@ -107,6 +112,7 @@ class GennapePredictor(Predictor):
         self.batch = batch
         self.learning_rate = learning_rate
         self.patience = patience
+        self.adaptation: Literal["correction", "fine-tuning"] = adaptation
         self.adapt_epochs = adapt_epochs
         self.adapt_rate = adapt_rate
         self.transform: Transform = transform
@@ -231,27 +237,45 @@ class GennapePredictor(Predictor):
         )
 
     # ---------------------------------------------------------------- adaptation
-    def _adapt(self, X: Any, y: FloatArray) -> None:
-        """Offset and slope of the new space, then the heads and classifiers on its labels.
+    def adapt(self, X: Any, y: ArrayLike) -> Predictor:
+        """A copy that has learned from a few labels of a new space; see ``adaptation``.
 
-        The encoder stays as it is: anchors keep their embeddings, and few labels cannot spoil it.
+        Args:
+            X: graphs.
+            y: their labels, in the natural unit; one is enough.
+
+        Raises:
+            NotFittedError: :meth:`fit` was not called.
+            InvalidLabelsError: no labels, or infinite ones.
+            InvalidSettingError: no such way to adapt.
+        """
+        if self.adaptation not in ("correction", "fine-tuning"):
+            raise InvalidSettingError(
+                f"unknown adaptation {self.adaptation!r}; one of correction, fine-tuning"
+            )
+        if self.adaptation == "fine-tuning":
+            return super().adapt(X, y)
+        return AdaptedPredictor(self).fit(X, y)
+
+    def _adapt(self, X: Any, y: FloatArray) -> None:
+        """Offset and slope of the new space, then all weights on its labels.
+
+        Embeddings move, so the networks of the new space become the anchors.
         """
         from archcast.predictors.graphs._training import train
+        from archcast.predictors.graphs.gennape_encoder import embed
         from archcast.predictors.graphs.gennape_net import Supervised
 
         data = pack(X)
-        target = _average(y, data)
-        members, _ = self._members(data)
-        self.join_ = self.join_.moved(members, target)
-        if not self.adapt_epochs:
-            return
-        self.net_.encoder.requires_grad_(False)
-        rows = np.arange(len(data))
+        target, rows = _average(y, data), np.arange(len(data))
+        self.join_ = self.join_.moved(self._members(data)[0], target)
         objective = Supervised(
             data, self.join_.before(target), self._membership(data), rows, rows[:0], self.batch
         )
         how = replace(self._training(self.adapt_epochs, "adapting"), learning_rate=self.adapt_rate)
         train(self.net_, objective, how)
+        self.anchors_ = embed(self.net_.encoder, data)[:_ANCHORS].astype(np.float32)
+        self.join_ = self.join_.rescaled(self._members(data)[0])
 
     # --------------------------------------------------------------- forecasting
     def _membership(self, data: GraphData) -> FloatArray:

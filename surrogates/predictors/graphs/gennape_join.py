@@ -90,6 +90,13 @@ class Join:
         noise = (_PRIOR_SLOPE * self.noise * slope**2 + error) / (_PRIOR_SLOPE + len(y))
         return replace(moved, noise=noise * (1 + 1 / len(y)) / slope**2)
 
+    def rescaled(self, members: FloatArray) -> Join:
+        """With the members but the heads on their scale in these (n, M) forecasts."""
+        fresh = Join.of(members)
+        # Of a handful of networks the scale says little: it shrinks by a factor of 4 at most.
+        scale = np.maximum(fresh.scale, self.scale / 4)
+        return replace(self, centre=fresh.centre, scale=scale)
+
     def before(self, y: FloatArray) -> FloatArray:
         """Labels of this space on the scale that the members were trained on."""
         return (y - self.shift) / self.slope
