@@ -77,6 +77,7 @@ class LinearPosterior:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> LinearPosterior:
         """Rebuild; raises KeyError where an array is missing."""
-        own = {f.name: arrays[f"posterior.{f.name}"] for f in fields(cls)}
-        own |= {name: float(own[name]) for name in ("precision", "noise_precision")}
-        return cls(**own)
+        weights, axes, shrinkage, precision, noise = (
+            np.asarray(arrays[f"posterior.{f.name}"], np.float64) for f in fields(cls)
+        )
+        return cls(weights, axes, shrinkage, float(precision), float(noise))

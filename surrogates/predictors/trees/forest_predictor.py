@@ -49,7 +49,7 @@ class ForestPredictor(Predictor):
         self,
         transform: Transform = "identity",
         trees: int = 300,
-        smallest_leaf: int = 1,
+        smallest_leaf: int = 2,
         columns: float = 0.3,
         bootstrap: bool = False,
         uncertainty: Literal["ensemble", "quantile"] = "ensemble",
@@ -245,6 +245,21 @@ class ExtraTreesPredictor(ForestPredictor):
     """
 
     kind = "extra-trees"
+
+    def __init__(
+        self,
+        transform: Transform = "identity",
+        trees: int = 300,
+        smallest_leaf: int = 3,
+        columns: float = 0.3,
+        bootstrap: bool = False,
+        uncertainty: Literal["ensemble", "quantile"] = "ensemble",
+        progress: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            transform, trees, smallest_leaf, columns, bootstrap, uncertainty, progress, seed
+        )
 
     def _grow(self, settings: dict[str, Any]) -> Any:
         from sklearn.ensemble import ExtraTreesRegressor

@@ -47,17 +47,18 @@ class HistGradientBoostingPredictor(BoostedPredictor):
             raise MissingExtraError(
                 "training this predictor needs scikit-learn: pip install 'archcast[train]'"
             ) from error
-        return HistGradientBoostingRegressor(
-            loss="squared_error" if task.level is None else "quantile",
-            quantile=task.level,
-            learning_rate=self.learning_rate,
-            max_iter=task.rounds,
-            max_leaf_nodes=self.leaves,
-            min_samples_leaf=smallest(self.smallest_leaf, len(task.y)),
-            max_features=0.3,
-            max_bins=63,
-            early_stopping=task.held_out is not None,
-            n_iter_no_change=max(self.early_stopping, 1),
-            tol=0.0,
-            random_state=task.seed,
-        )
+        settings: dict[str, Any] = {
+            "loss": "squared_error" if task.level is None else "quantile",
+            "quantile": task.level,
+            "learning_rate": self.learning_rate,
+            "max_iter": task.rounds,
+            "max_leaf_nodes": self.leaves,
+            "min_samples_leaf": smallest(self.smallest_leaf, len(task.y)),
+            "max_features": 0.3,
+            "max_bins": 63,
+            "early_stopping": task.held_out is not None,
+            "n_iter_no_change": max(self.early_stopping, 1),
+            "tol": 0.0,
+            "random_state": task.seed,
+        }
+        return HistGradientBoostingRegressor(**settings)

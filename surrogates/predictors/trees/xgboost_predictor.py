@@ -28,6 +28,7 @@ class XGBoostPredictor(BoostedPredictor):
     def _boost(self, task: Task) -> Forest:
         try:
             import xgboost
+            from xgboost.callback import EarlyStopping
         except ImportError as error:
             raise MissingExtraError(
                 "training this predictor needs XGBoost: pip install 'archcast[xgboost]'"
@@ -37,7 +38,7 @@ class XGBoostPredictor(BoostedPredictor):
         if task.held_out is None:
             return from_xgboost(xgboost.train(settings, data, num_boost_round=task.rounds))
         valid = xgboost.QuantileDMatrix(*task.held_out, ref=data, max_bin=64)
-        stop = xgboost.callback.EarlyStopping(rounds=self.early_stopping, save_best=True)
+        stop = EarlyStopping(rounds=self.early_stopping, save_best=True)
         booster = xgboost.train(
             settings,
             data,
