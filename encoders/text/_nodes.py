@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from archcast.encoders import _canonical
 from archcast.encoders.graph import ComputeGraph, _attribute_colours
@@ -17,6 +17,7 @@ ONES: Triple = (1, 1, 1)
 #: Operators whose weights are a kernel or a matrix.
 CONVS = frozenset(GROUPS["conv"])
 MATRICES = frozenset((*GROUPS["linear"], *GROUPS["embedding"]))
+_FIELDS = {"op_weights": "weights", "op_macs": "macs"}
 _WHOLE = frozenset(("global_avg_pool", "global_max_pool"))
 
 
@@ -49,11 +50,16 @@ class Node:
 
 def nodes_of(graph: ComputeGraph) -> list[Node]:
     """The graph's operators, in an order that does not depend on the order of equal ones."""
-    columns = [values.tolist() for values in graph.columns.values()]
-    names = graph.ops
+    columns = {_FIELDS.get(name, name): v.tolist() for name, v in graph.columns.items()}
+    del columns["op"]
     made = [
-        Node(names[i], i not in graph.labels, *map(_plain, rest), [])
-        for i, (_, *rest) in enumerate(zip(*columns, strict=True))
+        Node(
+            name=name,
+            known=i not in graph.labels,
+            sources=[],
+            **{key: _plain(values[i]) for key, values in columns.items()},
+        )
+        for i, name in enumerate(graph.ops)
     ]
     for source, target in graph.edges.tolist():
         made[target].sources.append(source)
@@ -61,8 +67,8 @@ def nodes_of(graph: ComputeGraph) -> list[Node]:
     return _reordered(made, graph)
 
 
-def _plain(value: int | list[int]) -> int | Triple:
-    return tuple(value) if isinstance(value, list) else value  # type: ignore[return-value]
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _reordered(made: list[Node], graph: ComputeGraph) -> list[Node]:

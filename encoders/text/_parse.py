@@ -100,7 +100,7 @@ def _filled(
 ) -> Node:
     """A node whose unsaid attributes are what is to be expected."""
     operands = [nodes[s] for s in sources]
-    windows: dict[str, Triple] = {
+    windows: dict[str, Any] = {
         key: _triple(given[key]) if key in given else ONES
         for key in ("kernel", "stride", "dilation")
     }

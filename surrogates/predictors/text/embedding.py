@@ -87,14 +87,19 @@ class TextEmbeddingPredictor(Predictor):
             DeviceError: CUDA was asked for and is absent.
             ModelFormatError: the encoder has other weights than the one that was fitted with.
         """
-        encoder, fingerprint = shared_encoder(self.encoder, self.budget, self.device)
+        vectors, fingerprint = self._vectors(X)
         fitted = getattr(self, "fingerprint_", fingerprint)
         if fitted != fingerprint:
             raise ModelFormatError(
                 f"the text encoder {self.encoder!r} has other weights ({fingerprint}) than the one "
                 f"this predictor was fitted with ({fitted}); fit it anew"
             )
-        return embeddings(
+        return vectors
+
+    def _vectors(self, X: Any) -> tuple[NDArray[np.float32], str]:
+        """Embeddings, and the fingerprint of what made them."""
+        encoder, fingerprint = shared_encoder(self.encoder, self.budget, self.device)
+        vectors = embeddings(
             encoder,
             fingerprint,
             encoder.texts(list(X)),
@@ -102,14 +107,13 @@ class TextEmbeddingPredictor(Predictor):
             keep=self.cache,
             progress=self.progress,
         )
+        return vectors, fingerprint
 
     def _fit(self, X: Any, y: FloatArray, groups: NDArray[np.intp] | None) -> None:
         head = template(self.head, self.options, self.transform)
         if head.encoding not in ("tabular", "joined"):
             raise InvalidSettingError(f"the head {self.head!r} takes no array of embeddings")
-        self.__dict__.pop("fingerprint_", None)
-        vectors = self.embed(X)
-        fingerprint = shared_encoder(self.encoder, self.budget, self.device)[1]
+        vectors, fingerprint = self._vectors(X)
         self.head_ = reseed(head, self.seed).fit(vectors, y, groups=groups)
         self.fingerprint_ = fingerprint
 
