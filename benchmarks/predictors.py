@@ -1,10 +1,9 @@
 """Every predictor at one task: NAS-Bench-201, CIFAR-10 test accuracy, few labels.
 
 Each predictor learns from the same random cells and forecasts all cells that share no network with
-them. Beside ranks and calibration stands what it costs: seconds to fit, forecasts a second,
-memory, size on disk. Each runs in a
-process of its own; a row that is measured is kept in the folder of ``--work``, so that a run that
-was stopped goes on where it was.
+them. Beside ranks and calibration stands what it costs: seconds to fit, forecasts a second, memory,
+size on disk. Each runs in a process of its own; a row that is measured is kept in the folder of
+``--work``, so that a run that was stopped goes on where it was.
 """
 
 from __future__ import annotations
