@@ -15,6 +15,7 @@ _OWN: Final[dict[str, tuple[str, str]]] = {
     "adapted": ("_adapted", "AdaptedPredictor"),
     "conformal": ("_conformal", "ConformalPredictor"),
     "ensemble": ("bayes.ensemble", "EnsemblePredictor"),
+    "aiop": ("graphs.aiop", "AiopPredictor"),
     "bananas": ("bayes.bananas", "BananasPredictor"),
     "boshnas": ("bayes.boshnas", "BoshnasPredictor"),
     "gp": ("bayes.gp", "GaussianProcessPredictor"),

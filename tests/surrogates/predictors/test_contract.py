@@ -42,6 +42,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "random-forest": {"trees": 10},
     "lightgbm": {"rounds": 20, "members": 2, "learning_rate": 0.1},
     "xgboost": {"rounds": 20, "members": 2, "learning_rate": 0.1},
+    "aiop": {"width": 16, "layers": 2, "epochs": 40, "batch": 16, "learning_rate": 5e-3},
     "boshnas": {"epochs": 60},
     "conformal": {"options": {"rounds": 20, "support": 100, "folds": 2}, "folds": 2},
     "ensemble": {"options": {"rounds": 20, "support": 100, "folds": 2}, "members": 2},
