@@ -134,13 +134,13 @@ def train(model: torch.nn.Module, objective: Objective, how: Training) -> list[d
 
 def _fabric(device: torch.device, how: Training) -> Any:
     from lightning_fabric import Fabric
-    from lightning_fabric.strategies import DDPStrategy
+    from lightning_fabric.strategies.ddp import DDPStrategy
 
     strategy: Any = how.strategy
     if how.processes * how.nodes > 1:
         launched = any(name in os.environ for name in _LAUNCHED)
-        start = {"auto": "popen" if launched else "spawn", "ddp": "popen", "ddp_spawn": "spawn"}
-        start |= {"ddp_fork": "fork"}
+        start: dict[str, Any] = {"ddp": "popen", "ddp_spawn": "spawn", "ddp_fork": "fork"}
+        start["auto"] = start["ddp" if launched else "ddp_spawn"]
         if strategy not in start:
             raise InvalidSettingError(f"unknown strategy {strategy!r}; one of {', '.join(start)}")
         # A step may leave parameters out: a task without labels, a head that is not asked.
