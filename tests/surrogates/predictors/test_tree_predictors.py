@@ -174,7 +174,7 @@ def test_noise_finds_the_slope_and_the_floor():
     flat = fit_noise(0.5 * rng.normal(size=4000), spread)
     np.testing.assert_allclose(flat.std(spread), 0.5, rtol=0.1)
     nothing = fit_noise(np.zeros(0), np.zeros(0))
-    assert nothing.std(np.zeros(1))[0] == pytest.approx(1.0)
+    assert nothing.std(np.zeros(1))[0] == pytest.approx(1.0, abs=0.1)
 
 
 # --------------------------------------------------------------------------------- linear
