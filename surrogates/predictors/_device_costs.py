@@ -124,7 +124,7 @@ class Surface:
         best = None
         for rate, noise in product(_RATES, _NOISES):
             covariance = _covariance(support, price, support, price, rate)
-            inverse = np.linalg.inv(covariance + noise * np.eye(len(rows)))
+            inverse = np.asarray(np.linalg.inv(covariance + noise * np.eye(len(rows))), np.float64)
             weights = inverse @ target
             error = float(np.abs(weights / np.diag(inverse)[:, None]).mean())
             if best is None or error < best[0]:
@@ -133,7 +133,7 @@ class Surface:
         _, inverse, weights, rate, noise = best
         variance = (target * weights).mean(0)
         parts = (support, price, weights, inverse, variance, rate, noise)
-        return cls(scaler, priced, additive, *parts)
+        return cls(scaler, priced, np.asarray(additive, np.float64), *parts)
 
     def mean(self, x: NDArray[np.float32]) -> FloatArray:
         """(n, T) means."""

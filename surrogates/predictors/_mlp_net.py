@@ -56,13 +56,14 @@ class Ensemble(torch.nn.Module):
         Returns:
             (B, M·T), (B, M·T) and (B, M·S).
         """
-        members = self.first.shape[0]
-        z = self._hidden("first", x.expand(members, *x.shape))
+        weight = self.get_parameter
+        members = len(weight("first"))
+        z = self._hidden("first", x.expand(members, -1, -1))
         z = self._hidden("second", z)
-        joined = torch.cat([z, extra.expand(members, *extra.shape)], 2)
-        out = self._hidden("third", joined) @ self.out + self.out_bias
+        joined = torch.cat([z, extra.expand(members, -1, -1)], 2)
+        out = self._hidden("third", joined) @ weight("out") + weight("out_bias")
         mean, noise = out.chunk(2, 2)
-        free = z @ self.get_parameter("free") + self.free_bias
+        free = z @ weight("free") + weight("free_bias")
         return _flat(mean), _flat(noise.clamp(-8, 4)), _flat(free)
 
     def _hidden(self, name: str, x: torch.Tensor) -> torch.Tensor:

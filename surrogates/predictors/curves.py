@@ -214,7 +214,8 @@ def _solved(settings: dict[str, float], z: FloatArray, y: FloatArray) -> Any:
         raise MissingExtraError(
             "learning curves need scikit-learn: pip install 'archcast[train]'"
         ) from error
-    model = NuSVR(C=settings["C"], nu=settings["nu"], gamma=settings["gamma"], max_iter=20_000)
+    gamma: Any = settings["gamma"]  # a number, whatever the stubs say
+    model = NuSVR(C=settings["C"], nu=settings["nu"], gamma=gamma, max_iter=20_000)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return model.fit(z, y)

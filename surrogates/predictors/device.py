@@ -153,12 +153,13 @@ class DevicePredictor(Predictor):
     def _restore(self, state: State) -> None:
         arrays, facts = state.arrays, state.facts
         learned = ("additive", "support", "priced", "weights", "inverse", "variance")
+        costs = Costs(arrays["costs.kept"], arrays["costs.centre"], arrays["costs.scale"])
         self.surface_ = Surface(
-            Scaler(arrays["scaler.centre"], arrays["scaler.scale"]),
-            Costs(*(arrays[f"costs.{name}"] for name in ("kept", "centre", "scale"))),
-            *(arrays[f"surface.{name}"] for name in learned),
-            facts["rate"],
-            facts["noise"],
+            scaler=Scaler(arrays["scaler.centre"], arrays["scaler.scale"]),
+            costs=costs,
+            rate=facts["rate"],
+            noise=facts["noise"],
+            **{name: arrays[f"surface.{name}"] for name in learned},
         )
         self.known_centre_, self.known_spread_ = arrays["known.centre"], arrays["known.spread"]
         self.level_, self.scale_ = facts["level"], facts["scale"]

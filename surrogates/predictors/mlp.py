@@ -217,8 +217,11 @@ class MLPPredictor(Predictor):
 
         from archcast.predictors._mlp_net import Table
 
-        tensors = (torch.from_numpy(np.asarray(a, np.float32)) for a in (inputs, extra, target))
-        return Table(*tensors, *rows, loss, self.batch if loss else max(self.batch, _FREE_BATCH))
+        x, beside, labels = (
+            torch.from_numpy(np.asarray(a, np.float32)) for a in (inputs, extra, target)
+        )
+        batch = self.batch if loss else max(self.batch, _FREE_BATCH)
+        return Table(x, beside, labels, *rows, loss, batch)
 
     def _train(self, model: Ensemble, table: Table, epochs: int, title: str) -> None:
         from archcast.predictors.graphs._training import Training, train
@@ -311,5 +314,5 @@ def _standard(x: NDArray[np.floating], scale: FloatArray) -> NDArray[np.float32]
     return np.clip((x - scale[0]) / scale[1], -_REACH, _REACH).astype(np.float32)
 
 
-def _silu(z: NDArray[np.float32]) -> NDArray[np.float32]:
+def _silu(z: NDArray[Any]) -> NDArray[Any]:
     return z / (1 + np.exp(-np.clip(z, -60, 60)))
