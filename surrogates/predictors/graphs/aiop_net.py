@@ -6,6 +6,7 @@ import copy
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from archcast.predictors.losses import huber
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+#: Patterns of missing labels up to which batches are made of one each.
+_KINDS: Final = 8
 
 
 class Base(nn.Module):
@@ -34,8 +38,8 @@ class Base(nn.Module):
         self.encoder = encoder
         self.head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
 
-    def forward(self, batch: Batch) -> Tensor:
-        """(B, 1) forecasts."""
+    def forward(self, batch: Batch, tasks: Sequence[int] | None = None) -> Tensor:
+        """(B, 1) forecasts; there is one task."""
         return self.head(self.encoder(batch))
 
 
@@ -79,17 +83,18 @@ class Aiop(nn.Module):
         self.adapters = nn.ModuleList(Adapter(width, len(encoder.layers)) for _ in range(tasks))
         self.heads = TaskHeads(width, tasks)
 
-    def views(self, batch: Batch) -> Tensor:
-        """(B, K, 2d) what each task's head sees of each graph."""
+    def views(self, batch: Batch, tasks: Sequence[int] | None = None) -> Tensor:
+        """(B, K, 2d) what each task's head sees of each graph; of some tasks, if named."""
         with torch.no_grad():
             states = self.encoder.states(batch)
             base = pooled(states[-1], batch)
-        parts = [pooled(adapter(states, batch), batch) for adapter in self.adapters]
+        chosen = range(len(self.adapters)) if tasks is None else tasks
+        parts = [pooled(self.adapters[task](states, batch), batch) for task in chosen]
         return torch.stack([torch.cat([base, part], 1) for part in parts], 1)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """(B, K) forecasts."""
-        return self.heads(self.views(batch))
+    def forward(self, batch: Batch, tasks: Sequence[int] | None = None) -> Tensor:
+        """(B, K) forecasts; of some tasks, if named."""
+        return self.heads(self.views(batch, tasks), tasks)
 
 
 class TaskHeads(Heads):
@@ -98,10 +103,11 @@ class TaskHeads(Heads):
     def __init__(self, width: int, tasks: int) -> None:
         super().__init__(2 * width, tasks)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """(B, K, 2d) views to (B, K) forecasts."""
-        hidden = (torch.einsum("bkd,kdh->bkh", z, self.first) + self.first_bias).relu()
-        return (hidden * self.second).sum(2) + self.second_bias
+    def forward(self, z: Tensor, tasks: Sequence[int] | None = None) -> Tensor:
+        """(B, K, 2d) views to (B, K) forecasts; of some tasks, if named."""
+        at = slice(None) if tasks is None else list(tasks)
+        hidden = torch.einsum("bkd,kdh->bkh", z, self.first[at]) + self.first_bias[at]
+        return (hidden.relu() * self.second[at]).sum(2) + self.second_bias[at]
 
 
 class Tuned(nn.Module):
@@ -144,14 +150,27 @@ class Tasks:
     batch: int
 
     def steps(self, rng: np.random.Generator) -> Sequence[IntArray]:
-        """All graphs to learn from, in random order."""
+        """All graphs to learn from, in random order.
+
+        Those with labels of the same tasks are together, so that no adapter runs for nothing.
+        """
         order = rng.permutation(self.learn)
-        return [order[i : i + self.batch] for i in range(0, len(order), self.batch)]
+        known = np.isfinite(self.target[order])
+        kind = np.unique(known, axis=0, return_inverse=True)[1].reshape(-1)
+        if kind.max(initial=0) >= _KINDS:
+            kind[:] = 0
+        parts = []
+        for number in range(kind.max(initial=0) + 1):
+            rows = order[kind == number]
+            parts += [rows[i : i + self.batch] for i in range(0, len(rows), self.batch)]
+        return [parts[i] for i in rng.permutation(len(parts))]
 
     def loss(self, model: nn.Module, rows: IntArray) -> Tensor:
-        """Of some graphs."""
-        value = model(self.data.batch(rows, next(model.parameters()).device))
-        return huber(value, torch.from_numpy(self.target[rows]).to(value))
+        """Of some graphs, over the tasks that any of them has a label of."""
+        target = self.target[rows]
+        tasks = np.flatnonzero(np.isfinite(target).any(0)).tolist()
+        value = model(self.data.batch(rows, next(model.parameters()).device), tasks)
+        return huber(value, torch.from_numpy(target[:, tasks]).to(value))
 
     def validate(self, model: nn.Module) -> float | None:
         """Mean loss of what is held out."""
