@@ -96,18 +96,27 @@ class Predictor(Estimator, ABC):
             The fitted predictor.
 
         Raises:
-            InvalidLabelsError: infinite labels, fewer than two of them, or not one an architecture.
+            InvalidLabelsError: infinite labels, fewer than two of them, or not one label or group
+                an architecture.
         """
         X, target, known = self._labelled(X, y)
         self._enough(known)
         number = None
         if groups is not None:
+            if len(np.asarray(groups)) != len(np.asarray(y)):
+                raise InvalidLabelsError(
+                    f"{len(np.asarray(groups))} groups for {len(np.asarray(y))} labels"
+                )
             number = np.unique(np.asarray(groups)[known], return_inverse=True)[1].reshape(-1)
         self.centre_ = np.nanmean(target, axis=0)
         spread = np.nanstd(target, axis=0)
         self.spread_ = np.where(spread > 1e-12 * (1 + np.abs(self.centre_)), spread, 1.0)
         self.constant_ = spread <= 1e-12 * (1 + np.abs(self.centre_))
-        self._fit(X, (target - self.centre_) / self.spread_, number)
+        try:
+            self._fit(X, (target - self.centre_) / self.spread_, number)
+        except BaseException:
+            del self.centre_  # what was interrupted is not fitted, nor what was fitted before
+            raise
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:

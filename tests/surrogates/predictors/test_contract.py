@@ -373,6 +373,23 @@ def test_a_device_that_is_not_there(kind):
         predictor.set_params(device="cuda").fit(graphs[:4], y[:4])
 
 
+def test_one_group_a_label():
+    with pytest.raises(InvalidLabelsError, match="3 groups for 4 labels"):
+        make("lightgbm").fit(np.eye(4), np.arange(4.0), groups=[0, 1, 2])
+
+
+def test_an_interrupted_fit_is_none(monkeypatch):
+    x, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20.0)
+    predictor = make("bayesian-linear").fit(x, y)
+    monkeypatch.setattr(
+        type(predictor), "_fit", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        predictor.fit(x, 2 * y)
+    with pytest.raises(NotFittedError):
+        predictor.predict(x)
+
+
 # -------------------------------------------------------------------- beyond one process
 def test_another_process_gives_the_same(tmp_path):
     rng = np.random.default_rng(0)
