@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from archcast import datasets
 from archcast.datasets import protocols
 from archcast.encoders import ComputeGraph
+from archcast.encoders._files import write_atomically
 from archcast.encoders.errors import ArchcastError
 from archcast.evaluation import metrics
 from archcast.predictors import Predictor, get_predictor, list_predictors, save_predictor
@@ -245,7 +246,7 @@ def main() -> None:
             found = measure(chosen.row, chosen.labels, chosen.seeds)
         except ArchcastError as error:
             sys.exit(f"{chosen.row}: {error}")
-        chosen.kept.write_text(json.dumps(found), "utf-8")
+        write_atomically(chosen.kept, lambda file: file.write(json.dumps(found).encode()))
         return
     chosen.work.mkdir(parents=True, exist_ok=True)
     lines = []
