@@ -140,13 +140,14 @@ def train(net: nn.Module, rows: int, loss: Callable[[Tensor], Tensor], how: Trai
     generator = torch.Generator().manual_seed(how.seed)
     order = torch.randperm(rows, generator=generator)
     held, rest = (order[: rows // 8], order[rows // 8 :]) if rows >= _FEWEST else ((), order)
-    # Decay pulls weights to zero; pulling the logarithm of a variance there would raise it.
+    # Decay pulls weights to zero; pulling the logarithm of a variance there would raise it. Those
+    # have orders of magnitude to go, where weights have a few tenths.
     groups: dict[bool, list[nn.Parameter]] = {False: [], True: []}
     for name, parameter in net.named_parameters():
         groups["raw" in name].append(parameter)
     plain = {"params": groups[False], "weight_decay": how.decay}
     optimiser = torch.optim.AdamW(
-        [plain, {"params": groups[True], "weight_decay": 0.0}], lr=how.rate
+        [plain, {"params": groups[True], "weight_decay": 0.0, "lr": 10 * how.rate}], lr=how.rate
     )
     best, state, since = math.inf, None, 0
     for _ in tqdm(range(how.epochs), disable=not how.progress, leave=False):
