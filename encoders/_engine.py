@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -111,7 +112,7 @@ def _over_ray(
             num_cpus=None if elsewhere else workers,
             include_dashboard=None if elsewhere else False,
             log_to_driver=False,
-            logging_level="error",
+            logging_level=logging.ERROR,
         )
     try:
         # A job that raises is not tried again: it would raise again. A machine that dies is another

@@ -67,10 +67,10 @@ class Sample:
     @property
     def groups(self) -> NDArray[np.str_]:
         """(n,) what must be validated together: benchmarks if there are several, else networks."""
-        if len(self.parts) > 1:
-            names = [np.repeat(part.networks.benchmark, len(part.rows)) for part in self.parts]
-            return np.concatenate(names)
-        return self.parts[0].networks.hashes[self.parts[0].number]
+        if len(self.parts) == 1:
+            return self.parts[0].networks.hashes[self.parts[0].number]
+        names = [np.repeat(part.networks.benchmark, len(part.rows)) for part in self.parts]
+        return np.concatenate(names)
 
     def encoded(self, encoding: Encoding) -> Any:
         """The n architectures, as a predictor sees them."""

@@ -171,6 +171,6 @@ def _save(path: Path, measurements: Sequence[Measurement], forecasts: Forecasts)
 def _load(path: Path) -> tuple[list[Measurement], Forecasts]:
     found = [Measurement(**fields) for fields in json.loads(path.read_text("utf-8"))]
     with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
-        arrays = {key: file[key] for key in file.files}
-    sign = int(arrays.pop("sign"))
-    return found, Forecasts(**({"quantiles": None} | arrays), sign=sign)
+        arrays: dict[str, Any] = {"quantiles": None} | {key: file[key] for key in file.files}
+    arrays["sign"] = int(arrays["sign"])
+    return found, Forecasts(**arrays)

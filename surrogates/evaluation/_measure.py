@@ -136,8 +136,8 @@ def measure(template: Any, name: str, case: Case) -> tuple[list[Measurement], Fo
 def _parts(case: Case, forecasts: Forecasts) -> dict[str, NDArray[np.bool_]]:
     """What is scored: all rows, and parts that tell more."""
     parts = {"all": np.ones(len(forecasts.truth), bool)}
-    if len(case.test.parts) > 1:
-        names = np.unique(forecasts.part).tolist()
+    names = np.unique(forecasts.part).tolist()
+    if len(names) > 1:
         parts |= {name: forecasts.part == name for name in names}
     elif case.few is not None and np.isin(case.few.parts[0].rows, case.test.parts[0].rows).any():
         parts["unseen"] = ~np.isin(case.test.groups, case.few.groups)

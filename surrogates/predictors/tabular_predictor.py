@@ -270,7 +270,7 @@ class TabularPredictor(Predictor):
         """(Q, n) quantiles by the errors of held-out groups, in the natural unit."""
         self._check_fitted()
         forecast = self.distribution(X, recipe)
-        residuals = np.quantile(forecast.residuals, levels)
+        residuals = np.quantile(forecast.residuals, np.asarray(levels, np.float64))
         outcomes = forecast.centre + np.multiply.outer(residuals, forecast.scale)
         return _transforms.backward(self.transform, outcomes)
 
