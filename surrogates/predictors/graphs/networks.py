@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-#: Fewer held-out labels than these say nothing about noise or scale.
-_ENOUGH = 10
-
 
 class GraphNetwork(Predictor):
     """``head(readout(backbone(embedding(graph))))``, an ensemble of such networks.
@@ -170,7 +167,7 @@ class GraphNetwork(Predictor):
     ) -> tuple[Network, FloatArray, FloatArray]:
         """One trained network, its scores' line, and what its noise is multiplied by."""
         from archcast.predictors.graphs._network import evaluate
-        from archcast.predictors.graphs._regression import Regression, line
+        from archcast.predictors.graphs._regression import ENOUGH, Regression, line, widening
         from archcast.predictors.graphs._training import train
 
         seed = self.seed + 1000 * number
@@ -180,13 +177,10 @@ class GraphNetwork(Predictor):
         objective = Regression(data, target, rows, held, self.loss, self.batch)
         train(network, objective, self._training(f"member{number}", seed))
         score, noise = (part[data.of].astype(np.float64) for part in evaluate(network, data))
-        judged = held if len(held) >= _ENOUGH else np.arange(len(target))
+        judged = held if len(held) >= ENOUGH else np.arange(len(target))
         scale = line(score[judged], target[judged], self.loss)
         error = (target - score * scale[0] - scale[1])[held] / np.exp(noise[held] / 2)
-        enough = np.isfinite(error).sum(0) >= _ENOUGH
-        factor = np.ones(target.shape[1])
-        factor[enough] = np.sqrt(np.nanmean(error[:, enough] ** 2, 0))
-        return network, scale, factor
+        return network, scale, widening(error)
 
     def _split(self, groups: NDArray[Any], seed: int) -> tuple[IntArray, IntArray]:
         """Rows to learn from, and whole groups held out."""

@@ -21,6 +21,7 @@ from archcast.predictors.graphs._nnformer import (  # noqa: E402
     NeighbourForward,
     _mask,
 )
+from archcast.predictors.graphs._regression import line, widening  # noqa: E402
 
 
 def graph(ops, edges):
@@ -197,3 +198,19 @@ def test_messages_reach_both_directions(name):
         with torch.no_grad():
             states.append(body(network.embedding(batch), batch))
     assert ((states[0] - states[1]).abs().max(1).values > 1e-4).all()
+
+
+# ------------------------------------------------------------------------------- scales
+def test_deviations_are_widened_by_what_is_usual():
+    error = np.random.default_rng(0).normal(size=(4000, 3)) * [1.0, 3.0, 1.0]
+    error[:40, 0] = 500  # networks that did not train
+    error[9:, 2] = np.nan  # too few to say
+    assert widening(error) == pytest.approx([1.0, 3.0, 1.0], rel=0.05)
+
+
+def test_ranks_are_brought_onto_the_scale_by_a_line():
+    score = np.arange(12.0)[:, None]
+    target = np.where(score > 8, np.nan, 3 * score - 7)
+    assert line(score, target, "hinge")[:, 0] == pytest.approx([3, -7])
+    assert line(score, -target, "hinge")[0, 0] > 0  # never upside down
+    assert line(score, target, "mse")[:, 0].tolist() == [1, 0]
