@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from archcast import _transforms
-from archcast.encoders.errors import InvalidSettingError
+from archcast.encoders.errors import InvalidSettingError, MissingExtraError
 from archcast.predictors._encoding import Encoding, encode
 from archcast.predictors._free_statistics import free_statistics
 from archcast.predictors._joined import Joined
 from archcast.predictors._protocol import FloatArray, Predictor, State
-from archcast.predictors.graphs._device import need_torch, torch_device
+from archcast.predictors.graphs._device import torch_device
 from archcast.predictors.losses import loss_named
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class MLPPredictor(Predictor):
             del self._every
 
     def _check(self) -> None:
-        need_torch()
+        _need_torch()
         loss_named(self.loss)
         torch_device(self.device)
         if min(self.members, self.batch, self.width) < 1 or not 0 <= self.validation < 1:
@@ -299,6 +299,16 @@ class MLPPredictor(Predictor):
         self.lines_, self.widen_ = arrays["lines"], arrays["widen"]
         self.scale_, self.recipe_scale_ = arrays["scale"], arrays["recipe_scale"]
         self.flat_ = state.facts["flat"]
+
+
+def _need_torch() -> None:
+    try:
+        import lightning_fabric  # noqa: F401
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(
+            f"training perceptrons needs {error.name}: pip install 'archcast[graphs]'"
+        ) from error
 
 
 def _scale(x: NDArray[np.floating]) -> FloatArray:
