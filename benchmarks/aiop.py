@@ -63,38 +63,42 @@ class Bench:
         self.y = np.full((base + source, 1 + len(TASKS)), np.nan)
         self.y[:base, 0] = y[drawn, 0]
         self.y[base:, 1:] = several[other]
-        self.rows, self.truth = labelled(pool, "transnas_micro", *TASKS.values())
-        self.few = rng.choice(len(self.rows), LABELS, replace=False)
-        self.rest = np.setdiff1d(np.arange(len(self.rows)), self.few)
+        rows, self.truth = labelled(pool, "transnas_micro", *TASKS.values())
+        distinct = {g.hash: g for g in rows}
+        self.graphs = list(distinct.values())
+        place = {name: at for at, name in enumerate(distinct)}
+        self.of = np.array([place[g.hash] for g in rows])
+        self.few = rng.choice(len(rows), LABELS, replace=False)
+        self.rest = np.setdiff1d(np.arange(len(rows)), self.few)
 
     def rho(self, values: FloatArray) -> list[float]:
-        """Spearman's rho of every task over the rows that are not labelled."""
-        pairs = zip(self.truth[self.rest].T, values[self.rest].T, strict=True)
+        """Rho of every task over the rows that are not labelled, from a value a distinct graph."""
+        pairs = zip(self.truth[self.rest].T, values[self.of[self.rest]].T, strict=True)
         return [spearman(truth, value) for truth, value in pairs]
 
     @property
     def labels(self) -> tuple[list[ComputeGraph], FloatArray]:
         """The 20 labelled networks."""
-        return [self.rows[i] for i in self.few], self.truth[self.few]
+        return [self.graphs[i] for i in self.of[self.few]], self.truth[self.few]
 
 
 def baselines(bench: Bench) -> dict[str, list[float]]:
     """Name -> rho of every task."""
-    x = tabular(bench.rows).values
-    graphs, y = bench.labels
+    x, y = tabular(bench.graphs).values, bench.labels[1]
+    few = x[bench.of[bench.few]]
     trees = [
-        ExtraTreesRegressor(300, random_state=0, n_jobs=1).fit(x[bench.few], column).predict(x)
+        ExtraTreesRegressor(300, random_state=0, n_jobs=1).fit(few, column).predict(x)
         for column in y.T
     ]
-    process = [get_predictor("gp").fit(graphs, column).predict(bench.rows) for column in y.T]
+    process = [get_predictor("gp").fit(few, column).predict(x) for column in y.T]
     found = {
         "extra trees, 20 labels alone": bench.rho(np.stack(trees, 1)),
         "Gaussian process, 20 labels alone": bench.rho(np.stack(process, 1)),
     }
     for name, values in (
-        ("params alone", [g.params for g in bench.rows]),
-        ("MACs alone", [g.macs for g in bench.rows]),
-        ("number of layers alone", [(g.op_weights > 0).sum() for g in bench.rows]),
+        ("params alone", [g.params for g in bench.graphs]),
+        ("MACs alone", [g.macs for g in bench.graphs]),
+        ("number of layers alone", [(g.op_weights > 0).sum() for g in bench.graphs]),
     ):
         found[name] = bench.rho(np.repeat(np.array(values, np.float64)[:, None], len(TASKS), 1))
     return found
@@ -105,27 +109,29 @@ def ours(bench: Bench, seed: int, epochs: int) -> dict[str, list[float]]:
     usual: dict[str, Any] = {"seed": seed, "epochs": epochs}
     found = {}
     model = AiopPredictor(**usual).fit(bench.X, bench.y)
-    found["AIO-P"] = bench.rho(model.adapt(*bench.labels).predict(bench.rows))
+    found["AIO-P"] = bench.rho(model.adapt(*bench.labels).predict(bench.graphs))
     untuned = model.set_params(adapt_epochs=0).adapt(*bench.labels)
-    found["AIO-P, heads not tuned"] = bench.rho(untuned.predict(bench.rows))
-    found["AIO-P, each task's own head, no label"] = bench.rho(model.predict(bench.rows)[:, 1:])
+    found["AIO-P, heads not tuned"] = bench.rho(untuned.predict(bench.graphs))
+    found["AIO-P, each task's own head, no label"] = bench.rho(model.predict(bench.graphs)[:, 1:])
     plain = AiopPredictor(**usual, flops_aware=False).fit(bench.X, bench.y)
-    found["AIO-P, plain labels"] = bench.rho(plain.adapt(*bench.labels).predict(bench.rows))
-    found["AIO-P, plain labels, own head, no label"] = bench.rho(plain.predict(bench.rows)[:, 1:])
+    found["AIO-P, plain labels"] = bench.rho(plain.adapt(*bench.labels).predict(bench.graphs))
+    found["AIO-P, plain labels, own head, no label"] = bench.rho(plain.predict(bench.graphs)[:, 1:])
     base = np.isfinite(bench.y[:, 0])
     single = AiopPredictor(**usual).fit(
         [bench.X[i] for i in np.flatnonzero(base)], bench.y[base, 0]
     )
-    found["AIO-P, NAS-Bench-101 alone"] = bench.rho(single.adapt(*bench.labels).predict(bench.rows))
+    found["AIO-P, NAS-Bench-101 alone"] = bench.rho(
+        single.adapt(*bench.labels).predict(bench.graphs)
+    )
     return found
 
 
 def main() -> None:
     options = parser(__doc__ or "")
-    options.add_argument("--base", type=int, default=1000, help="networks of NAS-Bench-101")
-    options.add_argument("--source", type=int, default=400, help="networks of the macro space")
+    options.add_argument("--base", type=int, default=300, help="networks of NAS-Bench-101")
+    options.add_argument("--source", type=int, default=150, help="networks of the macro space")
     options.add_argument("--seeds", type=int, default=2)
-    options.add_argument("--epochs", type=int, default=10)
+    options.add_argument("--epochs", type=int, default=8)
     chosen = options.parse_args()
     pool = open_pool()
     figures: dict[str, list[list[float]]] = defaultdict(list)

@@ -42,7 +42,9 @@ class AiopPredictor(Predictor):
 
     Labels are learned as ``y' = y / (log10(FLOPs + 1) + 1)``, then standardised; those of a new
     task by mean and standard deviation of its few labels. The unit of FLOPs is our reading, since
-    the formula has none: billions, a multiplication and an addition counting as two.
+    the formula has none: billions, a multiplication and an addition counting as two. So is that
+    tasks with negative labels (errors, negated) are multiplied, not divided: larger networks
+    would otherwise be expected to err more.
 
     Args:
         width: length of nodes' states.
@@ -129,20 +131,21 @@ class AiopPredictor(Predictor):
 
     def _scaled(self, X: Any, y: FloatArray, data: GraphData) -> FloatArray:
         """(n, ...) targets to (G, T) on the scale that is learned, whose scale is kept."""
-        raw = (y * self.spread_ + self.centre_).reshape(len(y), -1) / self._factor(X)[:, None]
+        raw = (y * self.spread_ + self.centre_).reshape(len(y), -1)
         known = np.isfinite(raw)
         if not known.any(0).all():
             raise InvalidLabelsError(f"task {int(known.any(0).argmin())} has no label")
+        self.sign_ = np.where(np.nanmean(raw, 0) < 0, -1.0, 1.0)
+        raw = raw / self._factor(X)
         self.level_ = np.nanmean(raw, 0)
         spread = np.nanstd(raw, 0)
         self.reach_ = np.where(spread > 1e-12 * (1 + np.abs(self.level_)), spread, 1.0)
         return _average((raw - self.level_) / self.reach_, data)
 
     def _factor(self, X: list[ComputeGraph]) -> FloatArray:
-        """(n,) what labels are divided by."""
-        if not self.flops_aware:
-            return np.ones(len(X))
-        return np.log10(np.array([2 * g.macs for g in X], np.float64) / _GIGA + 1) + 1
+        """(n, T) what labels are divided by."""
+        flops = np.array([2 * g.macs for g in X], np.float64) / _GIGA
+        return (np.log10(flops + 1) + 1)[:, None] ** (self.sign_ * bool(self.flops_aware))
 
     def _train(self, data: GraphData, target: FloatArray, learn: IntArray, check: IntArray) -> None:
         """The base on the first task, then an adapter for every task."""
@@ -247,7 +250,7 @@ class AiopPredictor(Predictor):
     def _predict(self, X: Any) -> tuple[FloatArray, FloatArray]:
         data = pack(X)
         value, spread = (part[data.of] for part in self._opinions(data))
-        factor = self._factor(X)[:, None]
+        factor = self._factor(X)
         value = (value * self.reach_ + self.level_) * factor
         std = np.sqrt(self.noise_ + spread**2) * self.reach_ * factor
         if self.flat_:
@@ -262,6 +265,7 @@ class AiopPredictor(Predictor):
         if self.tuned_ is not None:
             arrays |= {f"tuned.{k}": v for k, v in weights(self.tuned_).items()}
         arrays |= {"level": self.level_, "reach": self.reach_, "noise": self.noise_}
+        arrays["sign"] = self.sign_
         tuned = None if self.tuned_ is None else len(self.tuned_.tasks)
         facts = {"flat": self.flat_, "tasks": len(self.net_.adapters), "tuned": tuned}
         return State(arrays, facts)
@@ -281,7 +285,7 @@ class AiopPredictor(Predictor):
             self.tuned_ = Tuned(self.net_.heads, facts["tuned"])
             load_weights(self.tuned_, arrays, "tuned.")
         self.level_, self.reach_, self.noise_ = arrays["level"], arrays["reach"], arrays["noise"]
-        self.flat_ = bool(facts["flat"])
+        self.sign_, self.flat_ = arrays["sign"], bool(facts["flat"])
 
 
 def _average(y: FloatArray, data: GraphData) -> FloatArray:

@@ -43,15 +43,16 @@ def test_every_task_has_a_forecast_of_its_own():
 
 
 def test_flops_aware_labels_are_the_formula():
-    graphs, y = several()
-    model = get_predictor("aiop", **QUICK).fit(graphs[30:], y[30:, 1])
-    flops = 2 * np.array([g.macs for g in graphs[30:]])
-    divided = y[30:, 1] / (np.log10(flops / 1e9 + 1) + 1)
-    assert model.level_[0] == pytest.approx(divided.mean())
-    assert model.reach_[0] == pytest.approx(divided.std())
-    plain = get_predictor("aiop", **QUICK, flops_aware=False).fit(graphs[30:], y[30:, 1])
-    assert plain.level_[0] == pytest.approx(y[30:, 1].mean())
-    assert plain.reach_[0] == pytest.approx(y[30:, 1].std())
+    graphs, y = several()[0][30:], 20 + several()[1][30:, 1]
+    factor = np.log10(2 * np.array([g.macs for g in graphs]) / 1e9 + 1) + 1
+    quick = {**QUICK, "epochs": 1}
+    for labels, learned in ((y, y / factor), (-y, -y * factor)):
+        model = get_predictor("aiop", **quick).fit(graphs, labels)
+        assert model.level_[0] == pytest.approx(learned.mean())
+        assert model.reach_[0] == pytest.approx(learned.std())
+    plain = get_predictor("aiop", **quick, flops_aware=False).fit(graphs, y)
+    assert plain.level_[0] == pytest.approx(y.mean())
+    assert plain.reach_[0] == pytest.approx(y.std())
 
 
 def test_the_base_is_frozen_and_sees_the_first_task_only():
