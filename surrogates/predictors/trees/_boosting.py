@@ -133,10 +133,12 @@ class BoostedPredictor(Predictor):
             seed = int(rng.integers(1 << 30))
             forests.append(self._boost(Task(x[rows], y[rows], self.rounds, seed, None, stop)))
         self.opinions_ = Opinions.of(forests)
-        self.noise_ = self._out_of_bag(self.opinions_.of_rows(x), y, unseen)
+        self.noise_ = self._out_of_bag(self.opinions_.of_rows(x), y, unseen, groups)
 
     @staticmethod
-    def _out_of_bag(values: FloatArray, y: FloatArray, unseen: NDArray[np.bool_]) -> Noise:
+    def _out_of_bag(
+        values: FloatArray, y: FloatArray, unseen: NDArray[np.bool_], groups: IntArray
+    ) -> Noise:
         """Errors and spread of those members that have not seen a row."""
         count = unseen.sum(1)
         if not (count >= 2).any():
@@ -147,7 +149,8 @@ class BoostedPredictor(Predictor):
         weight = unseen[rows] / count[rows, None]
         mean = (values[rows] * weight).sum(1)
         square = ((values[rows] - mean[:, None]) ** 2 * weight).sum(1)
-        return fit_noise(y[rows] - mean, np.sqrt(square * count[rows] / (count[rows] - 1)))
+        spread = np.sqrt(square * count[rows] / (count[rows] - 1))
+        return fit_noise(y[rows] - mean, spread, groups[rows])
 
     def _fit_one(self, x: NDArray[np.float32], y: FloatArray, groups: IntArray) -> None:
         """Stop and calibrate on held-out groups, then train anew on everything."""
@@ -161,7 +164,7 @@ class BoostedPredictor(Predictor):
         ]
         self.opinions_ = Opinions.of(first)
         mean, spread = self._both(x[out])
-        self.noise_ = fit_noise(y[out] - mean, spread)
+        self.noise_ = fit_noise(y[out] - mean, spread, groups[out])
         if len(out):
             again = [
                 self._boost(Task(x, y, self._trained(forest), self.seed, level))

@@ -144,7 +144,7 @@ class ForestPredictor(Predictor):
             chosen = rng.permutation(len(y))[:_FOLD_ROWS]
             x, y, groups = x[chosen], y[chosen], groups[chosen]
             groups = np.unique(groups, return_inverse=True)[1].reshape(-1)
-        errors, spreads = [np.zeros(0)], [np.zeros(0)]
+        errors, spreads, whose = [np.zeros(0)], [np.zeros(0)], [np.zeros(0, np.intp)]
         for fold in self._bar(range(_FOLDS)):
             rows, out = hold_out(groups, _HELD_OUT, np.random.default_rng((self.seed, fold)))
             if not len(out):
@@ -153,7 +153,8 @@ class ForestPredictor(Predictor):
             mean, spread = self._both(*forest, x[out])
             errors.append(y[out] - mean)
             spreads.append(spread)
-        return fit_noise(np.concatenate(errors), np.concatenate(spreads))
+            whose.append(groups[out])
+        return fit_noise(*(np.concatenate(parts) for parts in (errors, spreads, whose)))
 
     def _bar(self, items: Any) -> Any:
         from tqdm import tqdm

@@ -74,11 +74,12 @@ class NGBoostPredictor(Predictor):
         if min(self.rounds, self.leaves - 1) < 1:
             raise InvalidSettingError("rounds is at least 1, leaves at least 2")
         rng = np.random.default_rng(self.seed)
-        rows, out = hold_out(numbered(groups, X), _HELD_OUT, rng)
+        groups = numbered(groups, X)
+        rows, out = hold_out(groups, _HELD_OUT, rng)
         stop = (X[out], y[out]) if self.early_stopping and len(out) else None
         self.opinions_ = self._boost(X[rows], y[rows], self.rounds, stop)
         mean, std = self._distribution(X[out])
-        self.noise_ = fit_noise(y[out] - mean, std)
+        self.noise_ = fit_noise(y[out] - mean, std, groups[out])
         if len(out):
             self.opinions_ = self._boost(X, y, max(int(self.opinions_.ends[0]), 1), None)
 

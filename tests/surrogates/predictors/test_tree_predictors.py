@@ -173,6 +173,11 @@ def test_noise_finds_the_slope_and_the_floor():
     np.testing.assert_allclose(noise.std(spread), 2 * spread, rtol=0.2)
     flat = fit_noise(0.5 * rng.normal(size=4000), spread)
     np.testing.assert_allclose(flat.std(spread), 0.5, rtol=0.1)
+    error, groups = 0.1 * rng.normal(size=4000), np.arange(4000)
+    error[:1000], groups[:1000] = 5.0, 0  # one network, 1000 times, that failed
+    once = fit_noise(error, np.zeros(4000), groups).std(np.zeros(1))[0]
+    assert once == pytest.approx(0.1, rel=0.1)
+    assert fit_noise(error, np.zeros(4000)).std(np.zeros(1))[0] > 0.2
     nothing = fit_noise(np.zeros(0), np.zeros(0))
     assert nothing.std(np.zeros(1))[0] == pytest.approx(1.0, abs=0.1)
 
