@@ -157,10 +157,7 @@ class GennapePredictor(Predictor):
         learn, check = hold_out(
             np.unique(group, return_inverse=True)[1], _HELD_OUT, np.random.default_rng(self.seed)
         )
-        if hasattr(self, "pretrained_"):
-            self.contrastive_ = self.pretrained_
-        else:
-            self.contrastive_ = self._contrast(X, data)
+        self.contrastive_ = self._start(X, data)
         membership = self._cluster(data)
         self._supervise(data, target, membership, learn, check)
         self._choose_anchors(data, target, learn)
@@ -177,6 +174,17 @@ class GennapePredictor(Predictor):
         for name in ("temperature", "softness", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise InvalidSettingError(f"{name} is above 0, not {getattr(self, name)}")
+
+    def _start(self, graphs: Sequence[ComputeGraph], data: GraphData) -> Encoder:
+        """The encoder of :meth:`pretrain`, or one of these graphs alone."""
+        if not hasattr(self, "pretrained_"):
+            return self._contrast(graphs, data)
+        found = self.pretrained_.operator.embedding_dim, len(self.pretrained_.layers)
+        if found != (self.width, self.layers):
+            raise InvalidSettingError(
+                f"pretrain() was given width and layers {found}; call it again for those of now"
+            )
+        return self.pretrained_
 
     def _contrast(self, graphs: Sequence[ComputeGraph], data: GraphData) -> Encoder:
         """An encoder, trained without labels."""

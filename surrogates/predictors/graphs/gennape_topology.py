@@ -18,6 +18,8 @@ _TOP: Final = 2.0
 #: Up to here all eigenvalues are computed; beyond, the low end by Lanczos' method.
 _DENSE: Final = 1000
 _LANCZOS: Final = 120
+#: Numbers of the matrices that are decomposed at once.
+_CELLS: Final = 4_000_000
 
 
 def spectra(graphs: Sequence[ComputeGraph], count: int = 21) -> FloatArray:
@@ -44,8 +46,9 @@ def spectra(graphs: Sequence[ComputeGraph], count: int = 21) -> FloatArray:
             for at in rows:
                 found[at] = _lanczos(graphs[at], count)
             continue
-        for start in range(0, len(rows), 256):
-            part = rows[start : start + 256]
+        chunk = max(1, _CELLS // size**2)
+        for start in range(0, len(rows), chunk):
+            part = rows[start : start + chunk]
             stack = np.stack([_laplacian(graphs[at]) for at in part])
             values = np.linalg.eigvalsh(stack)[:, :count]
             found[part, : values.shape[1]] = values

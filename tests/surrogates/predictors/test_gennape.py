@@ -151,6 +151,19 @@ def test_contrast_brings_alike_topologies_together():
     assert agreement(15) > agreement(0) + 0.05
 
 
+def test_a_fit_starts_from_what_was_pretrained():
+    space = get_space("nats_size")
+    graphs = space.graphs(space.sample(24, seed=0))
+    y = np.log([g.macs for g in graphs])
+    other = get_space("nasbench_macro").graphs(get_space("nasbench_macro").sample(12, seed=0))
+    model = get_predictor("gennape", **QUICK)
+    plain = model.fit(graphs, y).predict(graphs)
+    seen = model.pretrain(other).fit(graphs, y).predict(graphs)
+    assert np.abs(plain - seen).max() > 1e-3
+    fresh = get_predictor("gennape", **QUICK).pretrain(other).fit(graphs, y)
+    np.testing.assert_array_equal(fresh.predict(graphs), seen)
+
+
 @pytest.mark.parametrize("few", [1, 6])
 def test_fine_tuning(few, tmp_path):
     space = get_space("nats_size")
@@ -174,6 +187,9 @@ def test_settings_that_make_no_sense():
         get_predictor("gennape", clusters=0).fit(graphs, [1.0, 2, 3, 4])
     with pytest.raises(InvalidSettingError, match="temperature"):
         get_predictor("gennape", temperature=0.0).fit(graphs, [1.0, 2, 3, 4])
+    other = get_predictor("gennape", **QUICK).pretrain(graphs).set_params(width=8)
+    with pytest.raises(InvalidSettingError, match="pretrain"):
+        other.fit(graphs, [1.0, 2, 3, 4])
     fitted = get_predictor("gennape", **QUICK, adaptation="hope").fit(graphs, [1.0, 2, 3, 4])
     with pytest.raises(InvalidSettingError, match="hope"):
         fitted.adapt(graphs, [1.0, 2, 3, 4])
