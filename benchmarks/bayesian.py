@@ -167,7 +167,7 @@ def cells(rows: list[list[float]]) -> list[str]:
 
 
 NOTE = (
-    "CRPS and the width of the 90 % interval are in points of accuracy; RMSCE is that of the central "
+    "CRPS and the width of the 90 % interval are in points of accuracy; RMSCE is that of central "
     "intervals of .05 to .95; NLL that of a normal distribution with the forecast's mean and "
     "standard deviation (1e-6 at least). Quoted for the anchor: CRPS .51, RMSCE .036, coverage "
     ".895, width 2.9."

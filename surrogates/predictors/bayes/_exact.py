@@ -44,7 +44,8 @@ class Posterior:
     @cached_property
     def inverse(self) -> FloatArray:
         """(n, n) A."""
-        return np.linalg.inv(self.kernel + self.noise * np.eye(len(self.target)))
+        noisy = self.kernel + self.noise * np.eye(len(self.target))
+        return np.asarray(np.linalg.inv(noisy), np.float64)
 
     @cached_property
     def weights(self) -> FloatArray:
@@ -98,8 +99,6 @@ class ExactProcess(IndependentSampling):
         noise_: variance of the noise, relative to the signal's.
         variance_: variance of the signal.
     """
-
-    transform: _transforms.Transform
 
     @abstractmethod
     def _represent(self, X: Any) -> Any:

@@ -100,8 +100,9 @@ def tune(square: FloatArray, target: FloatArray, kernel: Kernel) -> Tuned:
         bounds=[(c - _BOUND, c + _BOUND) for c in centre],
         options={"maxiter": 60},
     )
-    rates, noise = np.exp(found.x[:-1]), float(np.exp(found.x[-1]))
-    total = covariance(np.tensordot(rates, square, 1), kernel) + noise * np.eye(len(target))
+    best = np.exp(np.asarray(found.x, np.float64))
+    rates, noise = best[:-1], float(best[-1])
+    total = covariance(_weighted(rates, square), kernel) + noise * np.eye(len(target))
     power = target @ np.linalg.solve(total, target)
     return Tuned(rates, noise, float((power + 1) / (len(target) + 1)))
 
@@ -111,7 +112,7 @@ def _loss(
 ) -> tuple[float, FloatArray]:
     """Negative log posterior of the logarithms of rates and noise, and its gradient."""
     rates, noise, count = np.exp(theta[:-1]), np.exp(theta[-1]), len(target)
-    scaled = np.tensordot(rates, square, 1)
+    scaled = _weighted(rates, square)
     inverse = np.linalg.inv(covariance(scaled, kernel) + noise * np.eye(count))
     sign, logdet = np.linalg.slogdet(inverse)
     weights = inverse @ target
@@ -121,10 +122,14 @@ def _loss(
     # d value / d K, whose entries all parameters act through.
     outer = 0.5 * inverse - 0.5 * (count + 1) / power * np.multiply.outer(weights, weights)
     by_square = outer * _slope(scaled, kernel)
-    gradient = np.append(
-        rates * np.tensordot(square, by_square, ([1, 2], [0, 1])), noise * np.trace(outer)
-    )
+    by_rate = np.array([(family * by_square).sum() for family in square])
+    gradient = np.append(rates * by_rate, noise * np.trace(outer))
     penalty = 0.5 * float(excess @ excess)
     if sign <= 0 or not np.isfinite(value):
         return 1e10, excess / _WIDTH
     return float(value) + penalty, gradient + excess / _WIDTH
+
+
+def _weighted(rates: FloatArray, square: FloatArray) -> FloatArray:
+    """(n, n) sum of the families' squared distances."""
+    return np.einsum("g,gij->ij", rates, square)

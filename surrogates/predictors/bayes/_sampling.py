@@ -19,6 +19,8 @@ class IndependentSampling(Predictor):
         Architecture Search", AAAI 2021, section 4.3 (independent Thompson sampling).
     """
 
+    transform: _transforms.Transform
+
     def sample(self, X: Any, draws: int = 1, seed: int = 0) -> NDArray[np.float64]:
         """Draw values of n architectures, each on its own: independent Thompson sampling.
 

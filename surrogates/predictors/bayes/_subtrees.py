@@ -144,7 +144,9 @@ def _count(graphs: Sequence[ComputeGraph], iterations: int, sizes: bool) -> Bags
         owners.append(owner)
         colours.append(colour)
         depths.append(np.full(len(owner), depth, np.int8))
-    return _tally(*(np.concatenate(part) for part in (owners, colours, depths)), len(graphs))
+    return _tally(
+        np.concatenate(owners), np.concatenate(colours), np.concatenate(depths), len(graphs)
+    )
 
 
 def _tally(owner: NDArray[np.int64], colour: Hashes, depth: NDArray[np.int8], graphs: int) -> Bags:
@@ -172,7 +174,7 @@ def labels(graph: ComputeGraph, sizes: bool) -> Hashes:
 
 
 def _half_octaves(size: NDArray[Any]) -> NDArray[np.float64]:
-    return np.round(2 * np.log2(np.maximum(size, 1)))
+    return np.asarray(np.rint(2 * np.log2(np.maximum(size, 1))), np.float64)
 
 
 def _mix(x: Hashes) -> Hashes:
