@@ -175,7 +175,7 @@ def _train(recipe: Recipe, out: Path, logs: Sequence[str], devices: int, progres
     if _finished(target, made_of):
         return target
     work = out / f"{recipe.name}.training"
-    running = {"folder": str(work / made_of), "logs": tuple(logs), "processes": devices}
+    running = {"folder": str(work / made_of), "logs": ",".join(logs), "processes": devices}
     running |= {"progress": progress}
     predictor.set_params(**{key: value for key, value in running.items() if key in own})
     predictor.fit(sample.encoded(predictor.encoding), labels, groups=sample.groups)

