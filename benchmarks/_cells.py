@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from archcast.datasets.protocols import protocol
 from archcast.encoders.tabular import feature_names
 from archcast.evaluation import Results, evaluate
+from archcast.evaluation.results import cited
 from archcast.predictors import get_predictor
 
 
@@ -59,7 +60,7 @@ def ranks(results: Results, labels: Sequence[int], part: str = "all") -> str:
             cells.setdefault(row.predictor, {})[row.labels] = text
     if part == "all":
         for method, figures in protocol(results.protocol.name).published.items():
-            cells[f"{method} (published)"] = {n: f"{v:.3f}" for n, v in figures.items()}
+            cells[cited(method)] = {n: f"{v:.3f}" for n, v in figures.items()}
     head = ("predictor", *(f"{n:,} labels" for n in labels))
     return table(head, [[name, *(row.get(n, "-") for n in labels)] for name, row in cells.items()])
 

@@ -121,7 +121,7 @@ class Results:
             for method, value in self.published(labels).items():
                 figures = [f"{value:.3f}" if k == self.protocol.metric else "-" for k in shown]
                 part = ["all"] if several else []
-                lines.append([f"{method} (published)", *part, f"{labels:,}", *figures])
+                lines.append([cited(method), *part, f"{labels:,}", *figures])
         rule = ["---", *["---:"] * (len(head) - 1)]
         return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *lines)) + "\n"
 
@@ -156,6 +156,11 @@ class Results:
         else:
             raise InvalidSettingError(f"{target.name}: give .md, .csv, .png, .svg or .pdf")
         write_atomically(target, lambda file: file.write(data))
+
+
+def cited(method: str) -> str:
+    """How a figure that was not measured here is called in a table."""
+    return method if method.endswith("(quoted)") else f"{method} (published)"
 
 
 def _row(key: tuple[str, str, int], draws: Sequence[Measurement]) -> Row:
