@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from itertools import product
+from statistics import NormalDist
 from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from archcast import _transforms
 from archcast._transforms import Transform
 from archcast.encoders.errors import InvalidLabelsError
 from archcast.encoders.graph import ComputeGraph
@@ -26,6 +28,8 @@ _NOISES: Final = (0.01, 0.1, 0.5)
 _OFFSET: Final = 2.0
 #: Weight of the prior belief, in labels, that residuals are as large as the base's spread.
 _PRIOR: Final = 2.0
+#: Labels from which on their own residuals say how far forecasts miss.
+_ENOUGH: Final = 8
 
 
 class AdaptedPredictor(Predictor):
@@ -38,7 +42,8 @@ class AdaptedPredictor(Predictor):
         base: a fitted predictor, of whatever family.
 
     Reference:
-        Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, sections 2.7, 5.4.
+        Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, sections 2.7, 5.4;
+        Vovk, "Cross-conformal predictors", Annals of Mathematics and AI 2015, for the intervals.
     """
 
     kind = "adapted"
@@ -73,6 +78,8 @@ class AdaptedPredictor(Predictor):
         if not len(known):
             raise InvalidLabelsError("there is no label to adapt to")
         self.centre_, self.spread_ = self.base.centre_, self.base.spread_
+        if getattr(self.base, "unitless", False):
+            self.centre_, self.spread_ = target.mean(), _spread(target)
         self.constant_ = np.zeros_like(self.base.constant_)
         prior = self._prior(data)
         self._correct(_features(data), prior, (target - self.centre_) / self.spread_ - prior)
@@ -106,6 +113,9 @@ class AdaptedPredictor(Predictor):
         covariance = self._covariance(distance, prior, prior, rate, local, trust)
         self.inverse_ = np.linalg.inv(covariance + noise * np.eye(len(rest)))
         self.weights_ = self.inverse_ @ rest
+        # Leave-one-out residuals have a closed form, and so do the variances claimed for them.
+        precision = np.diag(self.inverse_)
+        self.missed_ = np.sort(np.abs(self.weights_) / np.sqrt(self.variance_ * precision))
         self.scaler_, self.support_, self.prior_ = scaler, z, prior
 
     def _covariance(
@@ -128,7 +138,39 @@ class AdaptedPredictor(Predictor):
         cross = self._covariance(distance, prior, self.prior_, rate, local, trust)
         own = _OFFSET**2 + trust * (prior - self.level_) ** 2 + local + noise
         variance = self.variance_ * (own - ((cross @ self.inverse_) * cross).sum(1))
-        return prior + cross @ self.weights_, np.sqrt(np.maximum(variance, 0))
+        std = np.sqrt(np.maximum(variance, 0)) * self._widening()
+        return prior + cross @ self.weights_, std
+
+    def _widening(self) -> float:
+        """What the claimed standard deviation was too small by, or too large, at the labels."""
+        if len(self.missed_) < _ENOUGH:
+            return 1.0
+        return float(np.sqrt((self.missed_**2).mean()))
+
+    def quantiles(self, X: Any, levels: ArrayLike) -> FloatArray:
+        """Quantiles of what is forecast, see :meth:`Predictor.quantiles`.
+
+        From eight labels on they are those of the labels' own leave-one-out residuals, which makes
+        a central interval hold a new network of the same population as often as it says.
+        """
+        centre, half = self._moments(X)
+        steps = [self._step(level) for level in np.asarray(levels, np.float64).tolist()]
+        half = half / self._widening()
+        return _transforms.backward(self.transform, centre + np.multiply.outer(steps, half))
+
+    def _step(self, level: float) -> float:
+        """How many claimed standard deviations above the mean a quantile lies."""
+        normal = NormalDist().inv_cdf(level)
+        count = len(self.missed_)
+        if count < _ENOUGH:
+            return normal
+        inside = abs(2 * level - 1)  # of so many networks the error is smaller
+        ranks = np.arange(1, count + 1) / (count + 1)
+        if inside > ranks[-1]:  # rarer than any label can tell: as a normal tail goes on
+            last = NormalDist().inv_cdf((1 + float(ranks[-1])) / 2)
+            return float(self.missed_[-1] * normal / last)
+        width = float(np.interp(inside, [0.0, *ranks], [0.0, *self.missed_]))
+        return width if normal > 0 else -width
 
     def _state(self) -> State:
         arrays = {
@@ -138,6 +180,7 @@ class AdaptedPredictor(Predictor):
             "adapted.prior": self.prior_,
             "adapted.inverse": self.inverse_,
             "adapted.weights": self.weights_,
+            "adapted.missed": self.missed_,
         }
         facts = {"shape": self.shape_, "variance": self.variance_, "level": self.level_}
         return State(arrays, facts)
@@ -147,6 +190,7 @@ class AdaptedPredictor(Predictor):
         self.scaler_ = Scaler(arrays["adapted.centre"], arrays["adapted.scale"])
         self.support_, self.prior_ = arrays["adapted.support"], arrays["adapted.prior"]
         self.inverse_, self.weights_ = arrays["adapted.inverse"], arrays["adapted.weights"]
+        self.missed_ = arrays["adapted.missed"]
         self.shape_ = tuple(facts["shape"])
         self.variance_, self.level_ = facts["variance"], facts["level"]
 
@@ -158,3 +202,9 @@ def _features(data: Any) -> NDArray[np.float32]:
     if isinstance(data, list) and not all(isinstance(item, ComputeGraph) for item in data):
         return np.zeros((len(data), 1), np.float32)
     return encode(data, "tabular")
+
+
+def _spread(target: FloatArray) -> FloatArray:
+    """Standard deviation of labels in a unit unknown before; never zero."""
+    spread = float(target.std())
+    return np.asarray(spread if spread > 0 else max(0.1 * float(np.abs(target).max()), 1e-9))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from statistics import NormalDist
 from typing import Any, Final
 
@@ -11,15 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archcast.encoders.errors import MissingExtraError
+from archcast.encoders.tabular import feature_names
 from archcast.predictors._cloud import nearest
 from archcast.predictors._kernel import Scaler, distances
 from archcast.predictors._trees import Forest, from_sklearn, join
 
 FloatArray = NDArray[np.float64]
 
-#: Share of the features a split looks at, and smallest leaf: trees of all kinds take turns, because
-#: which of them carries over to another space is not known beforehand.
-_KINDS: Final = tuple((share, leaf) for leaf in (3, 10) for share in (1, 0.05, 0.33))
+#: Whether a tree sees all features or those that mean the same everywhere, its smallest leaf, and
+#: the share of the features that a split looks at: trees of all kinds take turns, because which of
+#: them carries over to another space is not known beforehand.
+_KINDS: Final = tuple(product((False, True), (3, 10), (0.0, 0.05, 0.33)))
+#: Sizes, depths, and what of them reaches the output.
+_COMMON: Final = (
+    "log_weights", "log_macs", "log_written", "log_layers", "log_depth", "log_widest", "log_field",
+    "log_paths", "mean_width", "longest_weighted", "longest_spatial", "walk_weighted",
+    "pool_per_layer", "flow_weighted", "flow_window", "flow_effective_layers", "flow_log_weights",
+    "flow_log_macs", "flow_field", "flow_pool_ratio",
+)  # fmt: skip
 #: Rows of the query compared with all of the support at once.
 _BLOCK: Final = 2048
 
@@ -67,17 +77,28 @@ def mixed_forest(population: Population, trees: int, rows: int, rng: np.random.G
         raise MissingExtraError(
             "training a predictor needs scikit-learn: pip install 'archcast[train]'"
         ) from error
-    fitted = []
+    columns = np.arange(population.x.shape[1]), common_columns(population.x.shape[1])
+    planted = []
     for i in range(trees):
-        share, leaf = _KINDS[i % len(_KINDS)]
+        common, leaf, share = _KINDS[i % len(_KINDS)]
+        seen = columns[common]
         part = population.sample(rows, rng)
         tree = ExtraTreeRegressor(
-            max_features=share,
+            max_features=max(int(share * len(seen)), 1),
             min_samples_leaf=min(leaf, max(len(part.y) // 4, 1)),
             random_state=int(rng.integers(2**31)),
         )
-        fitted.append(tree.fit(part.x, part.y))
-    return from_sklearn(fitted)
+        forest = from_sklearn([tree.fit(part.x[:, seen], part.y)])
+        planted.append(replace(forest, column=seen[forest.column].astype(np.int16)))
+    return join(planted)
+
+
+def common_columns(features: int) -> NDArray[np.intp]:
+    """Columns that mean the same everywhere; all of them where features are not the library's."""
+    names = feature_names()
+    if features != len(names):
+        return np.arange(features)
+    return np.array([names.index(name) for name in _COMMON])
 
 
 @dataclass(frozen=True, slots=True)

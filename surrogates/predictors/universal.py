@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
 from typing import Any, Final, Self
 
 import numpy as np
@@ -12,25 +14,73 @@ from numpy.typing import ArrayLike, NDArray
 from archcast._transforms import Transform
 from archcast.encoders.errors import InvalidLabelsError, InvalidSettingError
 from archcast.predictors._calibration import Calibration, calibrate
-from archcast.predictors._experts import Experts, Population, mixed_forest, normal_scores, weigh
+from archcast.predictors._experts import (
+    Experts,
+    Population,
+    common_columns,
+    mixed_forest,
+    normal_scores,
+    weigh,
+)
 from archcast.predictors._protocol import Predictor, State
+from archcast.predictors._trend import Trend, fit_trend, moments
 
 FloatArray = NDArray[np.float64]
 
-#: Tried for the weights of experts: how fast they fall with distance, and what a data set that the
-#: expert shares with the question counts more.
-_RATES: Final = (0.0, 1.0, 2.0, 4.0)
+#: Tried for the weights: how fast an expert's falls with distance, what a data set that it shares
+#: with the question counts more, and the share of the trend.
+_RATES: Final = (1.0, 2.0, 4.0)
 _KINSHIPS: Final = (1.0, 3.0, 10.0)
+_TRENDS: Final = (0.25, 0.5, 0.75)
+#: Rows of a population that are forecast by the experts of other spaces.
+_HELD_OUT: Final = 200
+
+
+#: Standard deviation of an expert's forecasts of another space, about.
+_WIDTH: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How answers are put together.
+
+    Attributes:
+        rate: how fast an expert's weight falls with distance.
+        kinship: what experts of the same data set count more.
+        trend: share of the trend.
+    """
+
+    rate: float
+    kinship: float
+    trend: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What is said of n networks.
+
+    Attributes:
+        population: whose they are, where that is known.
+        values: (n, C) experts' normal scores.
+        near: (n, C) distances to what each expert knows.
+        trend: (n,) the trend's scores.
+    """
+
+    population: Population | None
+    values: FloatArray
+    near: FloatArray
+    trend: FloatArray
 
 
 class UniversalPredictor(Predictor):
-    """``score(x) = slope * sum_c w_c(x) expert_c(x) / sum_c w_c(x)``, c over known populations.
+    """``score = slope * (t * trend(x) + (1 - t) * sum_c w_c(x) expert_c(x) / sum_c w_c(x))``.
 
     A population is one search space measured on one task. Its expert ranks it: a forest fitted to
     the normal scores of the labels' ranks, so that percentages, losses and perplexities are alike.
     About a network of any other space all experts are asked; the nearer a population's networks,
-    and if it was measured on the same data set, the more its expert counts. How much more, the
-    slope, and the uncertainty come from forecasts of each space by the experts of all others.
+    and if it was measured on the same data set, the more its expert counts. The trend is linear
+    and holds inside every space: bigger, deeper, more of it on the way to the output. The weights,
+    the slope and the uncertainty come from forecasts of each space by all others.
 
     The score says where the network stands among typical networks of a space: 0 is average, 1 a
     standard deviation better. A few labels turn it into the unit of a task: :meth:`adapt`.
@@ -45,12 +95,18 @@ class UniversalPredictor(Predictor):
         seed: of everything random.
 
     Reference:
-        Geurts, Ernst and Wehenkel, "Extremely randomized trees", Machine Learning 2006; Wolpert,
-        "Stacked generalization", Neural Networks 1992; Lei et al., "Distribution-Free Predictive
-        Inference for Regression", JASA 2018.
+        Geurts, Ernst and Wehenkel, "Extremely randomized trees", Machine Learning 2006; Jacobs et
+        al., "Adaptive mixtures of local experts", Neural Computation 1991; Wolpert, "Stacked
+        generalization", Neural Networks 1992; Lei et al., "Distribution-Free Predictive Inference
+        for Regression", JASA 2018.
     """
 
     kind = "universal"
+
+    @property
+    def unitless(self) -> bool:
+        """Whether forecasts are scores, in no task's unit: several populations were learned."""
+        return self.unit_ is None
 
     def __init__(
         self,
@@ -128,58 +184,60 @@ class UniversalPredictor(Predictor):
         ]
         self.experts_ = Experts.build(populations, forests, self.support, rng)
         self.n_features_in_ = populations[0].x.shape[1]
-        self.rate_, self.kinship_, self.slope_ = _RATES[1], _KINSHIPS[1], 1.0
-        self.calibration_ = _unknown()
+        scaler, columns = self.experts_.scaler, common_columns(self.n_features_in_)
+        parts = [moments(p, scaler, columns) for p in populations]
+        self.trend_ = fit_trend(parts, columns)
+        self.weights_ = Weights(_RATES[1], _KINSHIPS[1], _TRENDS[0])
+        self.slope_, self.calibration_ = 1.0, _unknown()
+        held_out = [p.sample(_HELD_OUT, rng) for p in populations]
+        own = np.array([self.trend_.predict(scaler.apply(p.x)).std() for p in held_out])
+        # As wide inside a space as experts are, so that the share of the trend means something.
+        self.trend_ = Trend(columns, self.trend_.slopes * _WIDTH / max(float(own.mean()), 1e-9))
         if len(set(spaces)) > 1:
-            self._stack([p.sample(600, rng) for p in populations])
+            self._stack([self._ask(p, fit_trend(parts, columns, p.space)) for p in held_out])
 
-    def _stack(self, held_out: list[Population]) -> None:
+    def _ask(self, p: Population, trend: Trend) -> Answers:
+        """What is said of a population without the experts, and in the trend, of its space."""
+        values, near = self.experts_.ask(p.x)
+        general = trend.predict(self.experts_.scaler.apply(p.x))
+        return Answers(p, values, near, general * _WIDTH / max(float(general.std()), 1e-9))
+
+    def _stack(self, answers: list[Answers]) -> None:
         """Choose the weights by forecasts of every space from the others, and calibrate on them."""
-        asked = [self.experts_.ask(p.x) for p in held_out]
-        best = -np.inf
-        for rate in _RATES:
-            for kinship in _KINSHIPS:
-                scores = [
-                    self._combine(values, near, p.task, rate, kinship, p.space)
-                    for p, (values, near) in zip(held_out, asked, strict=True)
-                ]
-                quality = _mean_correlation(held_out, scores)
-                if quality > best:
-                    best, self.rate_, self.kinship_ = quality, rate, kinship
-                    chosen = scores
-        truth = np.concatenate([p.y for p in held_out])
-        score = np.concatenate(chosen)
-        groups = np.repeat(np.arange(len(held_out)), [len(p.y) for p in held_out])
-        spaces = np.unique([p.space for p in held_out], return_inverse=True)[1][groups]
+        populations = [a.population for a in answers]
+        tried = [Weights(*w) for w in product(_RATES, _KINSHIPS, _TRENDS)]
+        found = [[self._combine(a, w, a.population.task, a.population.space) for a in answers]
+                 for w in tried]  # fmt: skip
+        quality = [_mean_correlation(populations, scores) for scores in found]
+        best = int(np.argmax(quality))
+        self.weights_ = tried[best]
+        truth, score = np.concatenate([p.y for p in populations]), np.concatenate(found[best])
+        groups = np.repeat(np.arange(len(answers)), [len(p.y) for p in populations])
         weight = (1 / np.bincount(groups))[groups]
-        slope = (weight * truth * score).sum() / max((weight * score * score).sum(), 1e-9)
+        # Levels differ between spaces for no reason that a network shows; inside, slopes count.
+        inside = score - (np.bincount(groups, score) / np.bincount(groups))[groups]
+        slope = (weight * truth * inside).sum() / max((weight * inside * inside).sum(), 1e-9)
         self.slope_ = float(np.clip(slope, 0.1, 3.0))
-        near, spread = self._doubts(held_out, asked)
+        near, spread = self._doubts(answers)
+        spaces = np.unique([p.space for p in populations], return_inverse=True)[1][groups]
         centre = self.slope_ * score
         self.calibration_ = calibrate(truth - centre, centre, near, spread, spaces)
 
-    def _doubts(
-        self, held_out: list[Population], asked: list[tuple[FloatArray, FloatArray]]
-    ) -> tuple[FloatArray, FloatArray]:
+    def _doubts(self, answers: list[Answers]) -> tuple[FloatArray, FloatArray]:
         """Distance to, and disagreement of, the experts of other spaces."""
         near, spread = [], []
-        for p, (values, distance) in zip(held_out, asked, strict=True):
-            other = np.array([s != p.space for s in self.experts_.spaces])
-            near.append(distance[:, other].min(1))
-            spread.append(values[:, other].std(1))
+        for a in answers:
+            other = np.array([space != a.population.space for space in self.experts_.spaces])
+            near.append(a.near[:, other].min(1))
+            spread.append(a.values[:, other].std(1))
         return np.concatenate(near), np.concatenate(spread)
 
     def _combine(
-        self,
-        values: FloatArray,
-        near: FloatArray,
-        task: str | None,
-        rate: float,
-        kinship: float,
-        without: str | None = None,
+        self, a: Answers, w: Weights, task: str | None, without: str | None = None
     ) -> FloatArray:
-        weights = weigh(self.experts_, near, task, rate, kinship, without)
-        return (weights * values).sum(1) / weights.sum(1)
+        weights = weigh(self.experts_, a.near, task, w.rate, w.kinship, without)
+        experts = (weights * a.values).sum(1) / weights.sum(1)
+        return w.trend * a.trend + (1 - w.trend) * experts
 
     # --------------------------------------------------------------- predict
     def without(self, *spaces: str) -> UniversalPredictor:
@@ -204,8 +262,8 @@ class UniversalPredictor(Predictor):
 
     def _predict(self, X: Any) -> tuple[FloatArray, FloatArray]:
         values, near = self.experts_.ask(X)
-        score = self._combine(values, near, self.task, self.rate_, self.kinship_)
-        centre = self.slope_ * score
+        answers = Answers(None, values, near, self.trend_.predict(self.experts_.scaler.apply(X)))
+        centre = self.slope_ * self._combine(answers, self.weights_, self.task)
         scale = self.calibration_.scale(centre, near.min(1), values.std(1))
         std = scale * float(self.calibration_.residuals.std())
         if self.unit_ is None:
@@ -216,6 +274,8 @@ class UniversalPredictor(Predictor):
     # ----------------------------------------------------------------- files
     def _state(self) -> State:
         arrays = self.experts_.arrays() | {
+            "trend.columns": self.trend_.columns,
+            "trend.slopes": self.trend_.slopes,
             "calibration.weights": self.calibration_.weights,
             "calibration.residuals": self.calibration_.residuals,
         }
@@ -224,8 +284,7 @@ class UniversalPredictor(Predictor):
         facts = {
             "spaces": list(self.experts_.spaces),
             "tasks": list(self.experts_.tasks),
-            "rate": self.rate_,
-            "kinship": self.kinship_,
+            "weights": [self.weights_.rate, self.weights_.kinship, self.weights_.trend],
             "slope": self.slope_,
             "level": self.calibration_.centre,
         }
@@ -234,7 +293,8 @@ class UniversalPredictor(Predictor):
     def _restore(self, state: State) -> None:
         facts, arrays = state.facts, state.arrays
         self.experts_ = Experts.from_arrays(arrays, facts["spaces"], facts["tasks"])
-        self.rate_, self.kinship_, self.slope_ = facts["rate"], facts["kinship"], facts["slope"]
+        self.weights_, self.slope_ = Weights(*facts["weights"]), facts["slope"]
+        self.trend_ = Trend(arrays["trend.columns"], arrays["trend.slopes"])
         self.calibration_ = Calibration(
             arrays["calibration.weights"], facts["level"], arrays["calibration.residuals"]
         )
