@@ -59,7 +59,7 @@ METHODS: dict[str, Method] = {
     "mlp, free statistics learned first": pretrained(),
     "mlp, free statistics hidden": cold("mlp", hide=True),
     "mlp, free statistics among its inputs": cold("mlp"),
-    "extra trees, all features": cold("extra_trees"),
+    "extra trees, all features": cold("extra-trees"),
 }
 
 
