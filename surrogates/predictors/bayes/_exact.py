@@ -16,8 +16,6 @@ from archcast.predictors.bayes._sampling import IndependentSampling
 
 FloatArray = NDArray[np.float64]
 
-#: Prior standard deviation of a new space's offset, on the standardised scale.
-OFFSET: Final = 2.0
 #: Noise variances, relative to the signal's, that a search without gradients tries.
 NOISES: Final = np.geomspace(1e-4, 10, 16)
 
@@ -95,18 +93,11 @@ class ExactProcess(IndependentSampling):
 
     Attributes:
         rows_: the training rows' representation.
-        new_: (n,) 1.0 for rows of the space that :meth:`adapt` was given.
-        noise_: variance of the noise, relative to the signal's.
-        variance_: variance of the signal.
     """
 
     @abstractmethod
     def _represent(self, X: Any) -> Any:
         """What the kernel compares, of n encoded architectures."""
-
-    @abstractmethod
-    def _join(self, rows: Any, more: Any) -> Any:
-        """The representations of both."""
 
     @abstractmethod
     def _kernel(self, a: Any, b: Any) -> FloatArray:
@@ -130,9 +121,9 @@ class ExactProcess(IndependentSampling):
 
         self._check_fitted()
         rows = self._represent(encode(X, self.encoding))
-        cross = self._cross(rows)
-        prior = self._kernel(rows, rows) + self._offset()
-        values, vectors = np.linalg.eigh(self._posterior.covariance(cross, prior))
+        cross = self._kernel(rows, self.rows_)
+        covariance = self._posterior.covariance(cross, self._kernel(rows, rows))
+        values, vectors = np.linalg.eigh(covariance)
         root = vectors * np.sqrt(np.maximum(values, 0))
         noise = np.random.default_rng(seed).standard_normal((draws, len(root)))
         drawn = cross @ self._posterior.weights + noise @ root.T
@@ -140,42 +131,22 @@ class ExactProcess(IndependentSampling):
         return _transforms.backward(self.transform, drawn * spread + self.centre_)
 
     def _predict(self, X: Any) -> tuple[FloatArray, FloatArray]:
-        cross = self._cross(self._represent(X))
-        return self._posterior.moments(cross, np.full(len(cross), 1 + self._offset()))
+        cross = self._kernel(self._represent(X), self.rows_)
+        return self._posterior.moments(cross, np.ones(len(cross)))
 
-    def _adapt(self, X: Any, y: FloatArray) -> None:
-        rows = self._represent(X)
-        self.new_ = np.concatenate([self.new_, np.ones(len(y))])
-        self._condition(self._join(self.rows_, rows), np.concatenate([self.target_, y]))
-
-    def _learn(self, rows: Any, y: FloatArray, noise: float, variance: float) -> None:
+    def _condition(self, rows: Any, y: FloatArray, noise: float, variance: float) -> None:
         """Take over hyper-parameters, and condition on the training rows."""
-        self.noise_, self.variance_, self.new_ = noise, variance, np.zeros(len(y))
-        self._condition(rows, y)
-
-    def _condition(self, rows: Any, y: FloatArray) -> None:
-        self.rows_, self.target_ = rows, y
-        shift = OFFSET**2 / self.variance_ * np.multiply.outer(self.new_, self.new_)
-        self._posterior = Posterior(
-            self._kernel(rows, rows) + shift, y, self.noise_, self.variance_
-        )
-
-    def _offset(self) -> float:
-        """Prior variance of what an adapted process adds to everything it is asked for."""
-        return OFFSET**2 / self.variance_ if self.new_.any() else 0.0
-
-    def _cross(self, rows: Any) -> FloatArray:
-        """(m, n) covariance of represented architectures with the training rows."""
-        return self._kernel(rows, self.rows_) + self._offset() * self.new_
+        self.rows_ = rows
+        self._posterior = Posterior(self._kernel(rows, rows), y, noise, variance)
 
     def _process_state(self) -> State:
-        arrays = {"target": self.target_, "new": self.new_}
-        return State(arrays, {"noise": self.noise_, "variance": self.variance_})
+        learned = self._posterior
+        facts = {"noise": learned.noise, "variance": learned.variance}
+        return State({"target": learned.target}, facts)
 
     def _restore_process(self, rows: Any, state: State) -> None:
-        self.noise_, self.variance_ = state.facts["noise"], state.facts["variance"]
-        self.new_ = state.arrays["new"]
-        self._condition(rows, state.arrays["target"])
+        facts = state.facts
+        self._condition(rows, state.arrays["target"], facts["noise"], facts["variance"])
 
 
 def some(rows: int, most: int, seed: int) -> NDArray[np.intp]:

@@ -83,7 +83,7 @@ class GaussianProcessPredictor(ExactProcess):
         found = tune(squares(z[part], self.families_), y[kept][part], self.kernel)
         sizes = np.bincount(self.families_[z[part].std(0) > 0], minlength=len(found.rates))
         self.stretch_ = np.sqrt(found.rates / np.maximum(sizes, 1))[self.families_]
-        self._learn(z * self.stretch_, y[kept], found.noise, found.variance)
+        self._condition(z * self.stretch_, y[kept], found.noise, found.variance)
 
     def _fitted_base(
         self, X: Any, y: FloatArray, groups: NDArray[np.intp] | None
@@ -105,9 +105,6 @@ class GaussianProcessPredictor(ExactProcess):
 
     def _represent(self, X: Any) -> FloatArray:
         return self.scaler_.apply(self._columns(X)) * self.stretch_
-
-    def _join(self, rows: FloatArray, more: FloatArray) -> FloatArray:
-        return np.concatenate([rows, more])
 
     def _kernel(self, a: FloatArray, b: FloatArray) -> FloatArray:
         square = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2 * (a @ b.T)

@@ -12,7 +12,7 @@ from archcast.encoders.errors import InvalidSettingError
 from archcast.predictors._encoding import Encoding
 from archcast.predictors._protocol import State
 from archcast.predictors.bayes._exact import ExactProcess, evidence, some
-from archcast.predictors.bayes._subtrees import Bags, concatenate, gram, subtrees
+from archcast.predictors.bayes._subtrees import Bags, gram, subtrees
 
 FloatArray = NDArray[np.float64]
 
@@ -80,13 +80,10 @@ class GraphKernelPredictor(ExactProcess):
                 found[h, width] = evidence(_bent(cosine, width), y[kept][part])
         best = max(found, key=lambda k: found[k][0])
         self.iterations_, self.width_ = best
-        self._learn(bags.upto(self.iterations_), y[kept], *found[best][1:])
+        self._condition(bags.upto(self.iterations_), y[kept], *found[best][1:])
 
     def _represent(self, X: Any) -> Bags:
         return subtrees(X, self.iterations_, self.sizes)
-
-    def _join(self, rows: Bags, more: Bags) -> Bags:
-        return concatenate([rows, more])
 
     def _kernel(self, a: Bags, b: Bags) -> FloatArray:
         return _bent(gram(a, b), self.width_)

@@ -139,16 +139,6 @@ def test_families_that_say_nothing_get_long_length_scales():
     assert found.rates[0] > 10 * found.rates[1]
 
 
-def test_an_adapted_process_is_conditioned_on_both_spaces():
-    x, y = table()
-    fitted = get_predictor("gp").fit(x, y)
-    moved = fitted.adapt(x[:3], y[:3] + 5)
-    far = np.full((1, 4), 40, np.float32)  # nothing is near: the offset is what is left
-    assert moved.predict(far)[0] == pytest.approx(y.mean() + 5, abs=1.0)
-    assert fitted.predict(x).mean() == pytest.approx(y.mean(), abs=0.2)
-    assert np.corrcoef(moved.predict(x), y)[0, 1] > 0.9
-
-
 @pytest.mark.parametrize("kind", ["gp", "gp-wl"])
 def test_drawn_functions_have_the_posterior_moments(kind):
     graphs, y = cells()
