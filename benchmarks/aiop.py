@@ -143,8 +143,8 @@ def main() -> None:
     rows = []
     for name, values in figures.items():
         mean = np.mean(values, 0)
-        spread = np.std(np.mean(values, 1))
-        rows.append([name, *(f"{v:.3f}" for v in mean), f"{mean.mean():.3f} ± {spread:.3f}"])
+        spread = f" ± {np.std(np.mean(values, 1)):.3f}" if len(values) > 1 else ""
+        rows.append([name, *(f"{v:.3f}" for v in mean), f"{mean.mean():.3f}{spread}"])
     note = (
         f"Mean Spearman's rho over {chosen.seeds} draws of {chosen.base:,} networks of "
         f"NAS-Bench-101, {chosen.source:,} of the macro space and {LABELS} labels; the last column "
