@@ -25,6 +25,7 @@ __all__ = [
     "get_task",
     "predict",
     "tasks",
+    "universal",
 ]
 
 #: Public name -> module; loaded when first asked for, so that importing archcast is instant.
@@ -37,6 +38,7 @@ _HOME = {
     "get_task": "archcast._tasks",
     "predict": "archcast._predict",
     "tasks": "archcast._tasks",
+    "universal": "archcast._shipped",
 }
 
 

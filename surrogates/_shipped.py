@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 from pathlib import Path
 
 from archcast._tasks import Task
-from archcast.encoders.errors import StorageError, UnknownTaskError
+from archcast.encoders.errors import ModelFormatError, StorageError, UnknownTaskError
 from archcast.predictors import load_predictor
 from archcast.predictors.tabular_predictor import TabularPredictor
+from archcast.predictors.universal import UniversalPredictor
 
 FOLDER = Path(__file__).parent / "pretrained"
 
@@ -27,8 +29,40 @@ def predictor_for(task: Task) -> TabularPredictor:
         ModelFormatError: its file is damaged.
     """
     try:
-        return load_predictor(path_of(task))
+        found = load_predictor(path_of(task))
     except StorageError as error:
         raise UnknownTaskError(
             f"no predictor at hand for {task.name}; build it with 'archcast pretrain'"
         ) from error
+    if not isinstance(found, TabularPredictor):
+        raise ModelFormatError(f"{path_of(task)}: not the predictor of a task, but {found.kind}")
+    return found
+
+
+def universal_path(folder: Path = FOLDER) -> Path:
+    """Where the universal predictor lies."""
+    return folder / "universal.safetensors"
+
+
+@cache
+def _universal() -> UniversalPredictor:
+    found = load_predictor(universal_path())
+    if not isinstance(found, UniversalPredictor):
+        raise ModelFormatError(f"{universal_path()}: not the universal predictor")
+    return found
+
+
+def universal(task: str | None = None) -> UniversalPredictor:
+    """The universal predictor that ships: how good a network is, next to others of its space.
+
+    It has learned from all search spaces of the pooled corpus. Its scores are in no task's unit;
+    ``adapt`` brings them there with a few labels.
+
+    Args:
+        task: data set or task, known or not, that scores are for: ``cifar10/test_accuracy``.
+
+    Raises:
+        StorageError: its file is missing.
+        ModelFormatError: its file is damaged.
+    """
+    return copy.copy(_universal()).set_params(task=task)

@@ -48,6 +48,8 @@ class TrainingSet:
         return replace(self, names=tuple(self.names[i] for i in rows.tolist()), **arrays)
 
 
+#: Networks of NATS-Bench's size space that are learned from; they are all alike but in width.
+_NATS_ROWS: Final = 8000
 #: Families whose first torchvision weights are of the plain recipe of their day.
 _CLASSIC: Final = frozenset(
     ("alexnet", "densenet", "googlenet", "inception", "mnasnet", "mobilenet", "regnet", "resnet",
@@ -147,26 +149,37 @@ def _cells(benchmark: str) -> tuple[NDArray[np.float32], tuple[str, ...], NDArra
 
 
 def cells(task: str) -> TrainingSet:
-    """NAS-Bench-201's rows of a task; for CIFAR-10 those of NAS-Bench-101, too.
+    """NAS-Bench-201's rows of a task; for CIFAR-10 those of two other spaces, too.
 
-    Groups are classes of equal networks, populations are the two spaces. NAS-Bench-101 has another
-    recipe and validation accuracies, which one recipe column accounts for.
+    Groups are classes of equal networks, populations are the spaces. NAS-Bench-101 has another
+    recipe and validation accuracies, the size space of NATS-Bench trains for 90 epochs; a recipe
+    column each accounts for that.
     """
     from archcast.datasets import load
 
-    x, names, hashes = _cells("nasbench201")
-    parts = [(x, names, hashes, load("nasbench201").labels(task), 0)]
+    names = ["nasbench201"]
+    labels = [load("nasbench201").labels(task)]
+    rows: list[Any] = [slice(None)]
     if task == "cifar10/test_accuracy":
-        x, names, hashes = _cells("nasbench101")
-        parts.append((x, names, hashes, load("nasbench101").labels("cifar10/val_accuracy"), 1))
-    space = np.repeat([p[4] for p in parts], [len(p[3]) for p in parts])
+        names += ["nasbench101", "nats_size"]
+        labels += [
+            load("nasbench101").labels("cifar10/val_accuracy"),
+            load("nats_size").labels("cifar10/test_accuracy"),
+        ]
+        drawn = np.random.default_rng(0).permutation(len(labels[2]))[:_NATS_ROWS]
+        rows += [slice(None), np.sort(drawn)]
+    parts = [
+        (x[r], np.array(specs)[r], hashes[r], y[r])
+        for (x, specs, hashes), y, r in zip(map(_cells, names), labels, rows, strict=True)
+    ]
+    space = np.repeat(np.arange(len(parts)), [len(p[3]) for p in parts])
     return TrainingSet(
         np.concatenate([p[0] for p in parts]),
         np.concatenate([p[3] for p in parts]),
-        tuple(name for p in parts for name in p[1]),
+        tuple(name for p in parts for name in p[1].tolist()),
         np.concatenate([p[2] for p in parts]),
         space,
-        space[:, None].astype(np.float64),
+        (space[:, None] == np.arange(1, max(len(parts), 2))).astype(np.float64),
         space == 0,
     )
 

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from archcast._shipped import FOLDER, path_of
+from archcast._shipped import FOLDER, path_of, universal_path
 from archcast._tasks import Task, get_task, tasks
 from archcast._training_sets import TrainingSet, source
+from archcast._universal_set import QUALITY, pooled_rows
 from archcast.encoders.errors import UnknownTaskError
 from archcast.predictors import save_predictor
 from archcast.predictors.tabular_predictor import TabularPredictor
+from archcast.predictors.universal import UniversalPredictor
 
 __all__ = ["PRESETS", "Preset", "pretrain"]
 
@@ -29,17 +31,22 @@ class Preset:
         rows: rows to train on at most, drawn at random; all if None.
         rounds: boosted trees.
         support: architectures that the kernel compares with at most.
+        experts: trees of a search space in the universal predictor; 0 leaves it as it is.
     """
 
     tasks: tuple[str, ...]
     rows: int | None = None
     rounds: int = 300
     support: int = 600
+    experts: int = 0
 
 
-#: Name -> preset. ``core`` is what ships; ``tiny`` takes seconds and is for tests.
+#: Name -> preset. ``core`` is what ships; ``universal-full`` the universal predictor without the
+#: trimming that makes it small; ``tiny`` takes seconds and is for tests.
 PRESETS = {
-    "core": Preset(tuple(task.name for task in tasks())),
+    "core": Preset(tuple(task.name for task in tasks()), experts=48),
+    "universal": Preset((), experts=48),
+    "universal-full": Preset((), experts=360),
     "tiny": Preset(("cifar100/test_accuracy",), rows=200, rounds=10, support=50),
 }
 
@@ -72,6 +79,8 @@ def pretrain(
     for name in tqdm(chosen.tasks, desc="predictors", disable=not progress):
         task = get_task(name)
         yield build(task, source(name)(), chosen, path_of(task, folder))
+    if chosen.experts:
+        yield build_universal(chosen.experts, universal_path(folder), progress)
 
 
 def build(task: Task, data: TrainingSet, preset: Preset, path: Path) -> Path:
@@ -98,4 +107,22 @@ def build(task: Task, data: TrainingSet, preset: Preset, path: Path) -> Path:
         names=data.names,
     )
     save_predictor(predictor, path, task=task.name, rows=len(data))
+    return path
+
+
+def build_universal(trees: int, path: Path, progress: bool = False) -> Path:
+    """Train the universal predictor on the pooled table, which is built first if need be."""
+    from archcast.datasets.pool import build_pool
+
+    build_pool(list(QUALITY), progress=progress)
+    rows = pooled_rows()
+    predictor = UniversalPredictor(trees=trees, rows=1000 if trees < 100 else 3000)
+    predictor.fit(
+        rows.x,
+        rows.y,
+        spaces=rows.spaces,
+        tasks=rows.tasks,
+        smaller_is_better=rows.smaller_is_better,
+    )
+    save_predictor(predictor, path, rows=len(rows.y), benchmarks=list(QUALITY))
     return path

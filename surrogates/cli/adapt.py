@@ -11,7 +11,6 @@ from archcast.cli import _render
 from archcast.cli._inputs import UsageError, parse_shapes
 from archcast.cli._options import InputShape, Json, complete_task
 from archcast.cli._render import Column
-from archcast.encoders.errors import UnknownTaskError
 
 if TYPE_CHECKING:
     from archcast.predictors import Predictor
@@ -55,7 +54,11 @@ def adapt(
     base: Annotated[
         str,
         typer.Option(
-            "--base", "-b", metavar="NAME", help="Task of a shipped predictor, or a model's file."
+            "--base",
+            "-b",
+            metavar="NAME",
+            help="Task of a shipped predictor, a model's file, or 'universal', from which tasks "
+            "without a shipped predictor start.",
         ),
     ] = "",
     column: Annotated[
@@ -79,7 +82,7 @@ def adapt(
         raise UsageError("--input-shape: one shape for all networks of the table")
     named = column or task
     data = datasets.from_csv(labels, tasks=named, space=space, input_shape=shape)
-    found = adapt_to(_base(base or task), data, named)
+    found = adapt_to(_base(base, task), data, named)
     save_predictor(found.predictor, out, task=task, labels=found.labels, base=base or task)
     figures = ("labels", "before", "after", "kendall_before", "kendall_after")
     row = {"model": str(out), "task": task} | {key: getattr(found, key) for key in figures}
@@ -89,14 +92,16 @@ def adapt(
         _render.write_table(_COLUMNS, [row], _NOTES)
 
 
-def _base(name: str) -> Predictor:
-    from archcast import get_task
-    from archcast._shipped import predictor_for
+def _base(base: str, task: str) -> Predictor:
+    """What to start from: the file or shipped predictor named, the task's, or the universal one."""
+    from archcast import get_task, tasks
+    from archcast._shipped import predictor_for, universal
     from archcast.predictors import load_predictor
 
-    if name.endswith(".safetensors"):
-        return load_predictor(name)
-    try:
-        return predictor_for(get_task(name))
-    except UnknownTaskError as error:
-        raise UnknownTaskError(f"{error}; --base names the predictor to start from") from error
+    if base.endswith(".safetensors"):
+        return load_predictor(base)
+    if base and base != "universal":
+        return predictor_for(get_task(base))
+    if not base and task in {known.name for known in tasks()}:
+        return predictor_for(get_task(task))
+    return universal(task)

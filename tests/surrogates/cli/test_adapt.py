@@ -82,7 +82,7 @@ def test_one_label_adapts_but_says_nothing_of_others(table, tmp_path, capsys):
 def test_mistakes_are_one_line(table, tmp_path, capsys):
     model = tmp_path / "a.safetensors"
     for argv, words in (
-        (["-l", table, "-t", "cifar10/acc", "--column", TASK, "-o", model], "--base"),
+        (["-l", table, "-t", TASK, "-o", model, "-b", "cifar10/acc"], "unknown task"),
         (["-l", table, "-t", "imagenet1k/top1", "-o", model], "no column"),
         (["-l", "none.csv", "-t", TASK, "-o", model], "none.csv"),
         (["-l", table, "-t", TASK, "-o", "a.txt"], ".safetensors"),
@@ -99,3 +99,15 @@ def test_mistakes_are_one_line(table, tmp_path, capsys):
     assert "--task" in capsys.readouterr().err
     assert cli.main(["predict", cell, "-m", str(table)]) == 2
     assert "not a predictor" in capsys.readouterr().err
+
+
+def test_a_task_of_ones_own_starts_from_the_universal_predictor(table, tmp_path, capsys):
+    model = tmp_path / "mine.safetensors"
+    code, out, _ = adapt(
+        capsys, "-l", table, "-t", "mine/score", "--column", TASK, "-o", model, "--json"
+    )
+    row = json.loads(out)
+    assert code == 0
+    assert row["task"] == "mine/score"
+    assert row["after"] < row["before"]  # scores were in no unit
+    assert load_predictor(model).base.task == "mine/score"
