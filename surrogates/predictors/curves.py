@@ -99,6 +99,9 @@ class LearningCurvePredictor(Predictor):
     missing, all for one length; without any, the architecture is all it sees. C, nu,
     gamma and the architecture's weight are searched at random, log-uniformly, by cross-validation.
 
+    Late in training the last value alone may rank better, and the first epochs may mislead where
+    the architecture alone ranks well: see ``benchmarks/learning_curves.py``.
+
     Args:
         transform: scale of the targets.
         searches: settings tried.
