@@ -150,11 +150,21 @@ def cell(column: tuple[float, ...]) -> str:
     return f"{np.mean(column):.3f} ± {np.std(column):.3f}" if np.isfinite(column).all() else "-"
 
 
+def control(bench: Bench, pool: Pool, seed: int, epochs: int) -> dict[str, tuple[float, float]]:
+    """Without contrast, but with the scale of many spaces that a contrast over them brings."""
+    model = GennapePredictor(transform="logit", seed=seed, epochs=epochs, contrast_epochs=0)
+    model.pretrain(several_spaces(pool, seed) + bench.X)
+    return {"GENNAPE, no contrast, scale of many spaces": measure(bench, model)[:2]}
+
+
 def options() -> argparse.Namespace:
     found = parser(__doc__ or "")
     found.add_argument("--train", type=int, default=1000, help="networks of NAS-Bench-101")
     found.add_argument("--seeds", type=int, default=2, help="draws, and seeds of the network")
     found.add_argument("--epochs", type=int, default=12)
+    found.add_argument(
+        "--control", action="store_true", help="only what tells contrast from the scale it brings"
+    )
     return found.parse_args()
 
 
@@ -164,7 +174,10 @@ def main() -> None:
     figures: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for seed in range(chosen.seeds):
         bench = Bench(pool, chosen.train, seed)
-        for part in (baselines(bench), ours(bench, pool, seed, chosen.epochs)):
+        parts = [control(bench, pool, seed, chosen.epochs)]
+        if not chosen.control:
+            parts = [baselines(bench), ours(bench, pool, seed, chosen.epochs), *parts]
+        for part in parts:
             for name, pair in part.items():
                 figures[name].append(pair)
     rows = [
