@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from archcast.encoders.spaces import SPACES
@@ -43,3 +44,22 @@ def test_corpus_guide(root: Path, mirror: Path, light_models: list[Path], tmp_pa
     assert found["data"].query("64:64:56:64:24", found["task"]) == 93.65
     assert found["own"].query("resnet50.onnx", "pets/top1") == 93.1
     assert found["labels"].num_rows == len(found["hashes"]) == len(found["features"]) == 2
+
+
+def test_predictors_guide(root: Path, tmp_path, monkeypatch):
+    pytest.importorskip("lightgbm")
+    monkeypatch.chdir(tmp_path)
+    found: dict = {}
+    for code in examples(root / "surrogates" / "predictors" / "README.md"):
+        exec(compile(code, "surrogates/predictors/README.md", "exec"), found)
+    truth = np.array(found["measured"])
+    assert np.corrcoef(found["values"], truth[40:])[0, 1] > 0.5
+    assert ((found["low"] <= truth) & (truth <= found["high"])).mean() > 0.8
+
+
+def test_predictors_guide_knows_all_predictors(root: Path):
+    from archcast.predictors import list_predictors
+
+    text = (root / "surrogates" / "predictors" / "README.md").read_text()
+    missing = [kind for kind in list_predictors() if f"`{kind}`" not in text]
+    assert not missing
