@@ -117,7 +117,7 @@ class TabularPredictor(Predictor):
         rows = Rows(
             x,
             transformed,
-            _codes(None if groups is None else np.asarray(groups)[known], x),
+            _groups(None if groups is None else np.asarray(groups)[known], x),
             _codes(np.zeros(len(x)) if shift is None else np.asarray(shift)[known], x),
             np.zeros((len(x), 0)) if recipe is None else np.asarray(recipe, np.float64)[known],
             np.ones(len(x), bool) if target is None else np.asarray(target, bool)[known],
@@ -333,6 +333,12 @@ class TabularPredictor(Predictor):
         support = arrays["support"].astype(np.float64)
         self.members_ = Members(scaler, arrays["envelope"], support, kernel, BoostedTrees(forest))
         self.n_features_in_ = len(scaler.centre)
+
+
+def _groups(labels: ArrayLike | None, x: NDArray[np.float32]) -> NDArray[np.intp]:
+    """What is held out together; each row alone where all are one group."""
+    codes = _codes(labels, x)
+    return codes if codes.any() else np.arange(len(x))
 
 
 def _codes(labels: ArrayLike | None, x: NDArray[np.float32]) -> NDArray[np.intp]:
