@@ -28,6 +28,8 @@ _NOISES: Final = (0.01, 0.1, 0.5)
 _OFFSET: Final = 2.0
 #: Weight of the prior belief, in labels, that residuals are as large as the base's spread.
 _PRIOR: Final = 2.0
+#: Degrees of freedom that choosing the shape of the process takes from the labels.
+_CHOSEN: Final = 2
 #: Labels from which on their own residuals say how far forecasts miss.
 _ENOUGH: Final = 8
 
@@ -115,7 +117,9 @@ class AdaptedPredictor(Predictor):
         self.weights_ = self.inverse_ @ rest
         # Leave-one-out residuals have a closed form, and so do the variances claimed for them.
         precision = np.diag(self.inverse_)
-        self.missed_ = np.sort(np.abs(self.weights_) / np.sqrt(self.variance_ * precision))
+        missed = np.abs(self.weights_) / np.sqrt(self.variance_ * precision)
+        # The shape was chosen on the same labels: about two degrees of freedom.
+        self.missed_ = np.sort(missed) * np.sqrt(len(rest) / max(len(rest) - _CHOSEN, 1))
         self.scaler_, self.support_, self.prior_ = scaler, z, prior
 
     def _covariance(
