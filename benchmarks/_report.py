@@ -38,7 +38,7 @@ def publish(
     """Print the parts under a heading that says how they were made, and write them if asked."""
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     made = (
-        f"Command: `python {' '.join(sys.argv)}`; {datetime.date.today().isoformat()}; "
+        f"Command: `python {' '.join(_command())}`; {datetime.date.today().isoformat()}; "
         f"{_machine()}, {processes}; Python {platform.python_version()}, {versions}."
     )
     text = "\n\n".join([f"# {title}", *parts, made]) + "\n"
@@ -46,6 +46,12 @@ def publish(
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text, "utf-8")
+
+
+def _command() -> list[str]:
+    """What was typed, without folders of this machine that only keep finished work."""
+    words = iter(sys.argv)
+    return [word for word in words if word != "--work" or not next(words, "")]
 
 
 def _machine() -> str:
