@@ -82,8 +82,9 @@ class UniversalPredictor(Predictor):
     and holds inside every space: bigger, deeper, more of it on the way to the output. The weights,
     the slope and the uncertainty come from forecasts of each space by all others.
 
-    The score says where the network stands among typical networks of a space: 0 is average, 1 a
-    standard deviation better. A few labels turn it into the unit of a task: :meth:`adapt`.
+    The score says where the network stands among networks of its space: 1 is a standard deviation
+    better than 0. Which score is average differs between spaces, and standard deviations leave that
+    aside. A few labels turn scores into the unit of a task: :meth:`adapt`.
 
     Args:
         task: data set, or task, that scores are for (``cifar10/test_accuracy``); None asks all
@@ -220,7 +221,7 @@ class UniversalPredictor(Predictor):
         self.slope_ = float(np.clip(slope, 0.1, 3.0))
         near, spread = self._doubts(answers)
         spaces = np.unique([p.space for p in populations], return_inverse=True)[1][groups]
-        centre = self.slope_ * score
+        centre = self.slope_ * inside
         self.calibration_ = calibrate(truth - centre, centre, near, spread, spaces)
 
     def _doubts(self, answers: list[Answers]) -> tuple[FloatArray, FloatArray]:
