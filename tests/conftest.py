@@ -14,6 +14,14 @@ if "ARCHCAST_MIRROR" not in os.environ and (_SHARED / "corpus").is_dir():
     os.environ["ARCHCAST_MIRROR"] = str(_SHARED / "corpus")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With ``--dist loadgroup``, one process runs a whole file: its fixtures are made once."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The repository's root."""

@@ -285,13 +285,31 @@ def process(*argv: str, **options) -> subprocess.Popen:
     return subprocess.Popen([*command, *argv], **pipes)
 
 
+def writer(fifo: Path) -> int:
+    """Opens a pipe as soon as somebody has begun to read it."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
 def test_ctrl_c_is_one_line_and_130(tmp_path: Path) -> None:
     fifo = tmp_path / "slow.onnx"
-    os.mkfifo(fifo)  # opening it waits for ever: nobody writes
-    running = process("predict", str(fifo))
-    time.sleep(2)
+    os.mkfifo(fifo)
+    # A shell's background jobs ignore Ctrl-C, and so do the processes they start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        running = process("predict", str(fifo))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    held = writer(fifo)  # reading it waits for ever: nothing is written
     running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=20)
+    out, err = running.communicate(timeout=60)
+    os.close(held)
     assert (running.returncode, out.count("\n"), err) == (130, 1, "archcast: interrupted\n")
 
 

@@ -79,7 +79,10 @@ WRAPPERS = {"adapted"}
 
 KINDS = sorted(set(list_predictors()) - WRAPPERS)
 TRAIN = 72
-every_kind = pytest.mark.parametrize("kind", KINDS)
+#: One process runs all tests of a kind, and fits it once for them.
+every_kind = pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.xdist_group(kind)) for kind in KINDS]
+)
 
 
 # ------------------------------------------------------------------------ architectures
