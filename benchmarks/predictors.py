@@ -76,7 +76,8 @@ class Size(Predictor):
         return np.array([self.of(graph) for graph in X])
 
     def _predict(self, X: Any) -> tuple[FloatArray, FloatArray]:
-        return np.polyval(self.line_, self._size(X)), np.full(len(X), self.rest_)
+        values = np.asarray(np.polyval(self.line_, self._size(X)), np.float64)
+        return values, np.full(len(X), self.rest_)
 
     def _state(self) -> Any:
         raise NotImplementedError

@@ -153,8 +153,15 @@ def one_space(universal: UniversalPredictor, rows: PooledRows, draws: int) -> li
         ranks.append(kendall(truth[rest], adapted.predict(rows.x[rest])))
         held.append(coverage(truth[rest], low, high))
     plain = spearman(truth, column(rows.x, SIZES[0]))
-    return [kendall(truth, score), spearman(truth, score), ndcg(truth, score), plain,
-            isotonic_mae(truth, score, LABELS, draws), float(np.mean(ranks)), float(np.mean(held))]  # fmt: skip
+    return [
+        kendall(truth, score),
+        spearman(truth, score),
+        ndcg(truth, score),
+        plain,
+        isotonic_mae(truth, score, LABELS, draws),
+        float(np.mean(ranks)),
+        float(np.mean(held)),
+    ]
 
 
 def main() -> None:

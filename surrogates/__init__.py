@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from archcast._predict import predict
+    from archcast._shipped import universal
     from archcast._tasks import Task, default_task, get_task, tasks
     from archcast.encoders.graph import ComputeGraph
     from archcast.forecast import Familiarity, Forecast

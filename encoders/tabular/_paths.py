@@ -55,9 +55,7 @@ def sweep(
         if len(edges) == high - low:
             merged = state[edges]
         else:
-            merged = _merge(
-                state[edges], first[low:high] - begin, degree[low:high], split_walk
-            )
+            merged = _merge(state[edges], first[low:high] - begin, degree[low:high], split_walk)
         if any_break[low:high].any():
             merged[:, split_runs:split_walk] *= keep[low:high]
         state[low:high] += merged

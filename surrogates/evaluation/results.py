@@ -150,7 +150,8 @@ class Results:
         if kind in (".png", ".svg", ".pdf"):
             from archcast.evaluation._plot import plot
 
-            data = plot(self, kind.removeprefix("."))
+            results: Any = self  # the other module needs this one, so the types are a circle
+            data = plot(results, kind.removeprefix("."))
         elif kind in (".md", ".csv"):
             data = (self.to_markdown() if kind == ".md" else self.to_csv()).encode()
         else:

@@ -54,7 +54,7 @@ class AdaptedPredictor(Predictor):
         self.base = base
 
     @property
-    def transform(self) -> Transform:
+    def transform(self) -> Transform:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Scale of the targets: the base's."""
         return self.base.transform
 

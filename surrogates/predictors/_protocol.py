@@ -41,12 +41,14 @@ class Predictor(Estimator, ABC):
 
     Attributes:
         kind: name in the registry and in files.
+        transform: scale of the targets.
         encoding: what the model sees; see :func:`archcast.predictors._encoding.encode`.
         several: whether targets may have several columns, with labels missing.
     """
 
     kind: ClassVar[str]
     several: ClassVar[bool] = False
+    transform: _transforms.Transform
 
     @property
     def encoding(self) -> Encoding:
@@ -178,7 +180,8 @@ class Predictor(Estimator, ABC):
 
         self._check_fitted()
         if type(self)._adapt is Predictor._adapt:
-            return AdaptedPredictor(self).fit(X, y)
+            family: Any = AdaptedPredictor  # its module needs this one, so the types are a circle
+            return family(self).fit(X, y)
         X, target, known = self._labelled(X, y)
         if not len(known):
             raise InvalidLabelsError("there is no label to adapt to")

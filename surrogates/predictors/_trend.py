@@ -80,4 +80,5 @@ def fit_trend(
     square = sum(w * part.square for w, part in zip(weights, used, strict=True))
     cross = sum(w * part.cross for w, part in zip(weights, used, strict=True))
     penalty = _PENALTY * len(set(spaces)) * np.eye(len(columns))
-    return Trend(columns, np.linalg.solve(square + penalty, cross))
+    slopes = np.asarray(np.linalg.solve(square + penalty, cross), np.float64)
+    return Trend(columns, slopes)

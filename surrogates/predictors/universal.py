@@ -60,13 +60,11 @@ class Answers:
     """What is said of n networks.
 
     Attributes:
-        population: whose they are, where that is known.
         values: (n, C) experts' normal scores.
         near: (n, C) distances to what each expert knows.
         trend: (n,) the trend's scores.
     """
 
-    population: Population | None
     values: FloatArray
     near: FloatArray
     trend: FloatArray
@@ -195,20 +193,20 @@ class UniversalPredictor(Predictor):
         # As wide inside a space as experts are, so that the share of the trend means something.
         self.trend_ = Trend(columns, self.trend_.slopes * _WIDTH / max(float(own.mean()), 1e-9))
         if len(set(spaces)) > 1:
-            self._stack([self._ask(p, fit_trend(parts, columns, p.space)) for p in held_out])
+            answers = [self._ask(p, fit_trend(parts, columns, p.space)) for p in held_out]
+            self._stack(held_out, answers)
 
     def _ask(self, p: Population, trend: Trend) -> Answers:
         """What is said of a population without the experts, and in the trend, of its space."""
         values, near = self.experts_.ask(p.x)
         general = trend.predict(self.experts_.scaler.apply(p.x))
-        return Answers(p, values, near, general * _WIDTH / max(float(general.std()), 1e-9))
+        return Answers(values, near, general * _WIDTH / max(float(general.std()), 1e-9))
 
-    def _stack(self, answers: list[Answers]) -> None:
+    def _stack(self, populations: list[Population], answers: list[Answers]) -> None:
         """Choose the weights by forecasts of every space from the others, and calibrate on them."""
-        populations = [a.population for a in answers]
+        pairs = list(zip(populations, answers, strict=True))
         tried = [Weights(*w) for w in product(_RATES, _KINSHIPS, _TRENDS)]
-        found = [[self._combine(a, w, a.population.task, a.population.space) for a in answers]
-                 for w in tried]  # fmt: skip
+        found = [[self._combine(a, w, p.task, p.space) for p, a in pairs] for w in tried]
         quality = [_mean_correlation(populations, scores) for scores in found]
         best = int(np.argmax(quality))
         self.weights_ = tried[best]
@@ -219,16 +217,16 @@ class UniversalPredictor(Predictor):
         inside = score - (np.bincount(groups, score) / np.bincount(groups))[groups]
         slope = (weight * truth * inside).sum() / max((weight * inside * inside).sum(), 1e-9)
         self.slope_ = float(np.clip(slope, 0.1, 3.0))
-        near, spread = self._doubts(answers)
+        near, spread = self._doubts(pairs)
         spaces = np.unique([p.space for p in populations], return_inverse=True)[1][groups]
         centre = self.slope_ * inside
         self.calibration_ = calibrate(truth - centre, centre, near, spread, spaces)
 
-    def _doubts(self, answers: list[Answers]) -> tuple[FloatArray, FloatArray]:
+    def _doubts(self, pairs: list[tuple[Population, Answers]]) -> tuple[FloatArray, FloatArray]:
         """Distance to, and disagreement of, the experts of other spaces."""
         near, spread = [], []
-        for a in answers:
-            other = np.array([space != a.population.space for space in self.experts_.spaces])
+        for p, a in pairs:
+            other = np.array([space != p.space for space in self.experts_.spaces])
             near.append(a.near[:, other].min(1))
             spread.append(a.values[:, other].std(1))
         return np.concatenate(near), np.concatenate(spread)
@@ -263,7 +261,7 @@ class UniversalPredictor(Predictor):
 
     def _predict(self, X: Any) -> tuple[FloatArray, FloatArray]:
         values, near = self.experts_.ask(X)
-        answers = Answers(None, values, near, self.trend_.predict(self.experts_.scaler.apply(X)))
+        answers = Answers(values, near, self.trend_.predict(self.experts_.scaler.apply(X)))
         centre = self.slope_ * self._combine(answers, self.weights_, self.task)
         scale = self.calibration_.scale(centre, near.min(1), values.std(1))
         std = scale * float(self.calibration_.residuals.std())

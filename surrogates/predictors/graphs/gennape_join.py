@@ -119,7 +119,8 @@ class Join:
     def restored(cls, facts: dict[str, Any]) -> Join:
         """The inverse of :meth:`facts`."""
         arrays = {k: np.array(facts[k], np.float64) for k in ("centre", "scale", "weights")}
-        return cls(**facts | arrays)
+        numbers = {k: float(facts[k]) for k in ("shift", "slope", "noise", "trust")}
+        return cls(arrays["centre"], arrays["scale"], arrays["weights"], **numbers)
 
     def _alike(self, members: FloatArray) -> FloatArray:
         return (members - self.centre) / self.scale

@@ -174,7 +174,9 @@ def new_net(encoder: Encoder, clusters: int, pairwise: bool, seed: int) -> Genna
     return net.requires_grad_(True).eval()
 
 
-def opinions(net: Gennape, data: GraphData, anchors: FloatArray) -> tuple[FloatArray, FloatArray]:
+def opinions(
+    net: Gennape, data: GraphData, anchors: NDArray[np.float32]
+) -> tuple[FloatArray, FloatArray]:
     """What every part of a trained network says.
 
     Args:

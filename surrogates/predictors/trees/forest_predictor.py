@@ -126,7 +126,7 @@ class ForestPredictor(Predictor):
 
     def _pairs(
         self, forest: Forest, x: NDArray[np.float32], model: Any
-    ) -> tuple[IntArray, IntArray]:
+    ) -> tuple[NDArray[np.int32], IntArray]:
         """Leaves, and beside each a row that it was made of, tree after tree."""
         reached = np.concatenate(
             [forest.reached(x[i : i + _step(forest)]) for i in range(0, len(x), _step(forest))]
@@ -154,7 +154,7 @@ class ForestPredictor(Predictor):
             errors.append(y[out] - mean)
             spreads.append(spread)
             whose.append(groups[out])
-        return fit_noise(*(np.concatenate(parts) for parts in (errors, spreads, whose)))
+        return fit_noise(np.concatenate(errors), np.concatenate(spreads), np.concatenate(whose))
 
     def _bar(self, items: Any) -> Any:
         from tqdm import tqdm

@@ -7,6 +7,7 @@ import pytest
 from archcast import cli, encoders, predict
 from archcast.cli import _render
 from archcast.encoders.spaces import get_space
+from archcast.predictors import load_predictor
 
 TASK = "cifar10/test_accuracy"
 

@@ -23,7 +23,7 @@ from archcast.encoders.errors import (
     MissingExtraError,
     UnknownDatasetError,
 )
-from archcast.evaluation import _cases, _evaluate, evaluate, list_protocols, metrics
+from archcast.evaluation import _cases, _evaluate, _measure, evaluate, list_protocols, metrics
 from archcast.evaluation._networks import networks
 from archcast.evaluation._scale import usual_transform
 from archcast.predictors import get_predictor
@@ -90,7 +90,7 @@ def test_figures_are_those_of_the_predictor_by_hand(mirror):
 
 def test_what_was_stopped_goes_on_and_other_settings_start_anew(mirror, tmp_path, monkeypatch):
     made = []
-    measure = _evaluate.measure
+    measure = _measure.measure
 
     def counting(template, name, case):
         made.append(case.seed)
@@ -102,6 +102,8 @@ def test_what_was_stopped_goes_on_and_other_settings_start_anew(mirror, tmp_path
     both = evaluate("tabular", few_labels(), seeds=2, **options)
     assert made == [0, 1]
     assert both.measurements[0] == first.measurements[0]
+    assert both.forecasts is not None
+    assert first.forecasts is not None
     np.testing.assert_array_equal(both.forecasts.quantiles, first.forecasts.quantiles)
     assert both.forecasts.sign == first.forecasts.sign
     options["params"] = QUICK | {"rounds": 21}
@@ -181,6 +183,7 @@ def test_no_network_of_the_target_is_learned_from(mirror):
         "rank",
     )
     case = next(_cases.transfer_cases(both, [0], [0], 0))
+    assert case.source is not None
     sides = [
         {digest for part in sample.parts for digest in part.networks.hashes[part.number].tolist()}
         for sample in (case.source, case.test)
@@ -206,6 +209,7 @@ def test_small_is_good_where_the_task_says_so(mirror):
     protocol = dataclasses.replace(few_labels(), task=task)
     found = evaluate("tabular", protocol, labels=60, seeds=1, params=QUICK)
     assert found.mean("kendall") > 0.3
+    assert found.forecasts is not None
     assert found.forecasts.sign == -1
     assert (found.forecasts.higher == -found.forecasts.truth).all()
     assert lower_is_better(task)
@@ -219,6 +223,7 @@ def test_known_devices_come_before_the_few_labels(mirror):
     known = ("mnli/accuracy", "qnli/accuracy", "qqp/accuracy")
     protocol = dataclasses.replace(few_labels(), task="mrpc/accuracy", known=known)
     case = next(_cases.protocol_cases(protocol, [10], [0], 0))
+    assert case.source is not None
     labels = np.stack([networks("nasbench_bert").labels(task) for task in known], 1)
     np.testing.assert_array_equal(case.source.labels, labels[case.source.parts[0].rows])
     assert case.source.truth == pytest.approx(np.exp(np.log(case.source.labels).mean(1)))
