@@ -36,6 +36,9 @@ _TRENDS: Final = (0.25, 0.5, 0.75)
 _HELD_OUT: Final = 200
 
 
+#: Rows from which on a single population spares a fifth for calibration; trees of that trial.
+_FEWEST: Final = 20
+_TRIAL: Final = 36
 #: Standard deviation of an expert's forecasts of another space, about.
 _WIDTH: Final = 0.5
 
@@ -195,6 +198,27 @@ class UniversalPredictor(Predictor):
         if len(set(spaces)) > 1:
             answers = [self._ask(p, fit_trend(parts, columns, p.space)) for p in held_out]
             self._stack(held_out, answers)
+        elif len(populations) == 1 and len(populations[0].y) >= _FEWEST:
+            self._alone(populations[0], rng)
+
+    def _alone(self, p: Population, rng: np.random.Generator) -> None:
+        """One population: slope and error are those of a fifth of it, by an expert of the rest."""
+        order = rng.permutation(len(p.y))[: 5 * _HELD_OUT]
+        test, rest = (
+            Population(p.space, p.task, p.x[rows], p.y[rows])
+            for rows in np.split(order, [len(order) // 5])
+        )
+        forest = mixed_forest(rest, min(self.trees, _TRIAL), self.rows, rng)
+        expert = Experts.build([rest], [forest], self.support, rng)
+        values, near = expert.ask(test.x)
+        trend = self.trend_.predict(self.experts_.scaler.apply(test.x))
+        score = self.weights_.trend * trend + (1 - self.weights_.trend) * values[:, 0]
+        self.slope_ = float(np.clip((test.y @ score) / max(score @ score, 1e-9), 0.1, 3.0))
+        centre = self.slope_ * score
+        alone = np.arange(len(centre))
+        self.calibration_ = calibrate(
+            test.y - centre, centre, near[:, 0], np.zeros(len(centre)), alone
+        )
 
     def _ask(self, p: Population, trend: Trend) -> Answers:
         """What is said of a population without the experts, and in the trend, of its space."""
