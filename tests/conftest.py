@@ -14,6 +14,11 @@ if "ARCHCAST_MIRROR" not in os.environ and (_SHARED / "corpus").is_dir():
     os.environ["ARCHCAST_MIRROR"] = str(_SHARED / "corpus")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The groups' marker is known without pytest-xdist, too."""
+    config.addinivalue_line("markers", "xdist_group(name): one process runs all of a group")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With ``--dist loadgroup``, one process runs a whole file: its fixtures are made once."""
