@@ -17,6 +17,7 @@ from archcast.predictors._registry import (
     list_predictors,
     own_classes,
     predictor_class,
+    register,
 )
 from archcast.predictors.storage import load_predictor, save_predictor
 
@@ -28,6 +29,7 @@ __all__ = [
     "list_predictors",
     "load_predictor",
     "predictor_class",
+    "register",
     "save_predictor",
 ]
 

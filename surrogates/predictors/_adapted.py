@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 from statistics import NormalDist
 from typing import Any, Final, Self
@@ -155,7 +156,8 @@ class AdaptedPredictor(Predictor):
         """Quantiles of what is forecast, see :meth:`Predictor.quantiles`.
 
         From eight labels on they are those of the labels' own leave-one-out residuals, which makes
-        a central interval hold a new network of the same population as often as it says.
+        a central interval hold a new network of the same population as often as it says. With
+        fewer they are a rough guess, of Student's t distribution.
         """
         centre, half = self._moments(X)
         steps = [self._step(level) for level in np.asarray(levels, np.float64).tolist()]
@@ -166,8 +168,8 @@ class AdaptedPredictor(Predictor):
         """How many claimed standard deviations above the mean a quantile lies."""
         normal = NormalDist().inv_cdf(level)
         count = len(self.missed_)
-        if count < _ENOUGH:
-            return normal
+        if count < _ENOUGH:  # the size of the error is hardly known, either
+            return student(level, max(count - 1, 1))
         inside = abs(2 * level - 1)  # of so many networks the error is smaller
         ranks = np.arange(1, count + 1) / (count + 1)
         if inside > ranks[-1]:  # rarer than any label can tell: as a normal tail goes on
@@ -212,3 +214,24 @@ def _spread(target: FloatArray) -> FloatArray:
     """Standard deviation of labels in a unit unknown before; never zero."""
     spread = float(target.std())
     return np.asarray(spread if spread > 0 else max(0.1 * float(np.abs(target).max()), 1e-9))
+
+
+def student(level: float, freedom: int) -> float:
+    """Quantile of Student's t distribution.
+
+    Reference:
+        Abramowitz and Stegun, "Handbook of Mathematical Functions", 1964, 26.7.5; exact for one
+        and two degrees of freedom.
+    """
+    if freedom == 1:
+        return math.tan(math.pi * (level - 0.5))
+    if freedom == 2:
+        side = 2 * level - 1
+        return side * math.sqrt(2 / (1 - side * side))
+    z = NormalDist().inv_cdf(level)
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return z + sum(term / freedom**power for power, term in enumerate(terms, 1))

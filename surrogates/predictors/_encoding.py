@@ -57,10 +57,18 @@ def _table(X: Any) -> NDArray[np.float32]:
         if table.dtype != object:
             if table.ndim != 2:
                 raise ShapeError(f"features are (n, F), not {table.shape}")
-            return np.asarray(table, np.float32)
+            table = np.asarray(table, np.float32)
+            if not np.isfinite(table).all():
+                row = int(np.flatnonzero(~np.isfinite(table).all(1))[0])
+                raise ShapeError(f"features are finite numbers; row {row} has others")
+            return table
     items = list(X)
     if not all(isinstance(item, ComputeGraph) for item in items):
-        raise ShapeError("this predictor takes graphs, or an (n, F) array of features")
+        odd = next(i for i, item in enumerate(items) if not isinstance(item, ComputeGraph))
+        raise ShapeError(
+            "this predictor takes graphs, or an (n, F) array of features; item "
+            f"{odd} is {type(items[odd]).__name__} (archcast.encoders.read makes a graph of it)"
+        )
     return tabular(items).values
 
 

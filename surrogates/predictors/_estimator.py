@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import Any, Self
 
+from archcast.encoders.errors import InvalidSettingError
+
 
 class Estimator:
     """Constructor keywords are the parameters, stored unchanged under their names.
@@ -24,12 +26,13 @@ class Estimator:
         """Change constructor keywords.
 
         Raises:
-            ValueError: no such keyword.
+            InvalidSettingError: no such keyword; the message has those there are.
         """
         for name, value in params.items():
             if name not in self._names():
-                raise ValueError(
-                    f"{type(self).__name__} has no parameter {name!r}; see get_params()"
+                raise InvalidSettingError(
+                    f"{type(self).__name__} has no parameter {name!r}; "
+                    f"it has {', '.join(self._names()) or 'none'}"
                 )
             setattr(self, name, value)
         return self

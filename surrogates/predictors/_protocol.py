@@ -6,13 +6,18 @@ import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from statistics import NormalDist
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from archcast import _transforms
-from archcast.encoders.errors import InvalidLabelsError, NotFittedError
+from archcast.encoders.errors import (
+    InvalidLabelsError,
+    InvalidSettingError,
+    NotFittedError,
+    ShapeError,
+)
 from archcast.predictors._encoding import Encoding, encode, take
 from archcast.predictors._estimator import Estimator
 
@@ -115,6 +120,8 @@ class Predictor(Estimator, ABC):
         self.spread_ = np.where(spread > 1e-12 * (1 + np.abs(self.centre_)), spread, 1.0)
         self.constant_ = spread <= 1e-12 * (1 + np.abs(self.centre_))
         try:
+            if isinstance(X, np.ndarray):
+                self.n_features_in_ = X.shape[1]
             self._fit(X, (target - self.centre_) / self.spread_, number)
         except BaseException:
             del self.centre_  # what was interrupted is not fitted, nor what was fitted before
@@ -161,7 +168,13 @@ class Predictor(Estimator, ABC):
         return _transforms.backward(self.transform, centre + np.multiply.outer(np.array(z), half))
 
     def interval(self, X: Any, p: float = 0.9) -> tuple[FloatArray, FloatArray]:
-        """Central intervals that hold the truth with probability ``p``, each end (n,) or (n, T)."""
+        """Central intervals that hold the truth with probability ``p``, each end (n,) or (n, T).
+
+        Raises:
+            InvalidSettingError: ``p`` is not between 0 and 1.
+        """
+        if not 0 < p < 1:
+            raise InvalidSettingError(f"p is a probability, strictly between 0 and 1, not {p}")
         low, high = self.quantiles(X, [(1 - p) / 2, (1 + p) / 2])
         return low, high
 
@@ -205,6 +218,9 @@ class Predictor(Estimator, ABC):
         if len(data) == 0:
             empty = np.zeros((0, *np.shape(self.centre_)))
             return empty, empty
+        width = getattr(self, "n_features_in_", None)
+        if isinstance(data, np.ndarray) and width not in (None, data.shape[1]):
+            raise ShapeError(f"learned from {width} features, not {data.shape[1]}")
         mean, std = self._predict(data)
         centre = np.where(self.constant_, 0.0, mean) * self.spread_ + self.centre_
         return centre, np.where(self.constant_, 0.0, std) * self.spread_
@@ -220,6 +236,18 @@ class Predictor(Estimator, ABC):
                 f"{len(known)} labelled architecture(s) teach nothing; give two at least"
             )
 
+    def _on_scale(self, labels: FloatArray) -> None:
+        """Whether the transform can take the labels."""
+        if self.transform not in get_args(_transforms.Transform):
+            raise InvalidSettingError(
+                f"transform is one of {', '.join(get_args(_transforms.Transform))}, "
+                f"not {self.transform!r}"
+            )
+        if self.transform == "log" and (labels <= 0).any():
+            raise InvalidLabelsError("the log scale takes positive labels only")
+        if self.transform == "logit" and ((labels < 0) | (labels > 100)).any():
+            raise InvalidLabelsError("the logit scale takes percentages, from 0 to 100")
+
     def _labelled(self, X: Any, y: ArrayLike) -> tuple[Any, FloatArray, NDArray[np.intp]]:
         """Encoded architectures that have a label, their transformed labels, their rows."""
         data = encode(X, self.encoding)
@@ -230,8 +258,7 @@ class Predictor(Estimator, ABC):
             raise InvalidLabelsError(f"{type(self).__name__} takes (n,) labels, not {labels.shape}")
         if np.isinf(labels).any():
             raise InvalidLabelsError("a label is infinite; leave that architecture out")
-        if self.transform == "log" and (labels <= 0).any():
-            raise InvalidLabelsError("the log scale takes positive labels only")
+        self._on_scale(labels)
         present = np.isfinite(labels)
         known = np.flatnonzero(present if labels.ndim == 1 else present.any(1))
         target = _transforms.forward(self.transform, labels[known])

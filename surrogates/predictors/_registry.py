@@ -46,9 +46,25 @@ _OWN: Final[dict[str, tuple[str, str]]] = {
 GROUP: Final = "archcast.predictors"
 
 
+#: Classes registered in this session.
+_SESSION: Final[dict[str, type[Predictor]]] = {}
+
+
+def register(found: type[Predictor]) -> type[Predictor]:
+    """Make a class of one's own known by its ``kind``, in this session; usable as a decorator.
+
+    Raises:
+        InvalidSettingError: the library has a predictor of that name.
+    """
+    if found.kind in _OWN:
+        raise InvalidSettingError(f"{found.kind!r} is a predictor of the library; choose another")
+    _SESSION[found.kind] = found
+    return found
+
+
 def list_predictors() -> list[str]:
     """The names of all predictors, those of other packages included."""
-    return sorted({*_OWN, *(point.name for point in entry_points(group=GROUP))})
+    return sorted({*_OWN, *_SESSION, *(point.name for point in entry_points(group=GROUP))})
 
 
 def predictor_class(name: str) -> type[Predictor]:
@@ -61,6 +77,8 @@ def predictor_class(name: str) -> type[Predictor]:
     if name in _OWN:
         module, attribute = _OWN[name]
         return getattr(import_module(f"archcast.predictors.{module}"), attribute)
+    if name in _SESSION:
+        return _SESSION[name]
     for point in entry_points(group=GROUP):
         if point.name == name:
             return point.load()
@@ -82,7 +100,16 @@ def get_predictor(name: str, **params: Any) -> Predictor:
         InvalidSettingError: no such predictor, or it has no such keyword.
         MissingExtraError: what it is built on is not installed.
     """
-    return predictor_class(name)().set_params(**params)
+    found = predictor_class(name)
+    unknown = sorted(set(params) - set(found._names()))
+    if unknown:
+        raise InvalidSettingError(
+            f"{found.__name__} has no parameter {unknown[0]!r}; it has {', '.join(found._names())}"
+        )
+    try:
+        return found(**params)
+    except TypeError as error:  # what has no default is missing
+        raise InvalidSettingError(f"{name}: {error}") from error
 
 
 def own_classes() -> dict[str, tuple[str, str]]:

@@ -14,7 +14,7 @@ from archcast.encoders._files import write_atomically
 from archcast.encoders.errors import InvalidSettingError, ModelFormatError, StorageError
 from archcast.encoders.tabular import feature_names
 from archcast.predictors._protocol import Predictor, State
-from archcast.predictors._registry import predictor_class
+from archcast.predictors._registry import GROUP, predictor_class
 
 __all__ = ["load_predictor", "pack", "read_about", "save_predictor", "unpack"]
 
@@ -25,6 +25,10 @@ _HEADER: Final = "archcast"
 _NESTED: Final = "__predictor__"
 #: What the protocol itself learns.
 _SCALE: Final = ("centre_", "spread_", "constant_")
+
+
+class _UnknownKindError(ModelFormatError):
+    """A file of a kind of predictor that is not here."""
 
 
 def save_predictor(predictor: Predictor, path: str | Path, **about: Any) -> None:
@@ -74,6 +78,8 @@ def load_predictor(path: str | Path) -> Predictor:
         )
     try:
         return unpack(header, arrays)
+    except _UnknownKindError as error:
+        raise ModelFormatError(f"{path}: {error}") from error
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise ModelFormatError(f"{path}: damaged predictor ({error})") from error
 
@@ -119,6 +125,8 @@ def pack(predictor: Predictor, prefix: str = "") -> tuple[dict[str, Any], Arrays
     if hasattr(predictor, "centre_"):
         state = predictor._state()
         packed["facts"] = state.facts
+        if hasattr(predictor, "n_features_in_"):
+            packed["width"] = int(predictor.n_features_in_)
         arrays |= {prefix + key: value for key, value in state.arrays.items()}
         arrays |= {f"{prefix}scale.{key}": np.asarray(getattr(predictor, key)) for key in _SCALE}
     return packed, arrays
@@ -139,12 +147,17 @@ def unpack(packed: dict[str, Any], arrays: Arrays, prefix: str = "") -> Predicto
     try:
         made = predictor_class(packed["kind"])(**params)
     except InvalidSettingError as error:
-        raise ModelFormatError(f"a predictor that is not here: {error}") from error
+        raise _UnknownKindError(
+            f"{error}. A predictor of another package is found by its entry point of the group "
+            f"'{GROUP}'; in one session, register() makes it known"
+        ) from error
     if "facts" in packed:
         own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
         for key in _SCALE:
             setattr(made, key, own.pop(f"scale.{key}"))
         made._restore(State(own, packed["facts"]))
+        if "width" in packed:
+            made.n_features_in_ = packed["width"]
     return made
 
 
