@@ -25,7 +25,8 @@ class Adaptation:
     Attributes:
         predictor: adapted to all labels.
         labels: how many there were.
-        before: mean absolute error of the base on them, in their unit.
+        before: mean absolute error of the base on them, in their unit; NaN if its forecasts have
+            no unit.
         after: mean absolute error of networks left out of the adaptation; NaN if all are of one
             family.
         kendall_before: Kendall's tau of the base.
@@ -67,7 +68,7 @@ def adapt_to(base: Predictor, data: Benchmark, task: str) -> Adaptation:
     return Adaptation(
         base.adapt(X, y),
         len(y),
-        metrics.mae(y, before),
+        float("nan") if getattr(base, "unitless", False) else metrics.mae(y, before),
         metrics.mae(y, after) if np.isfinite(after).all() else float("nan"),
         metrics.kendall(y, before),
         metrics.kendall(y, after),

@@ -7,7 +7,7 @@ import pytest
 from archcast import cli, encoders, predict
 from archcast.cli import _render
 from archcast.encoders.spaces import get_space
-from archcast.predictors import load_predictor
+from archcast.predictors import get_predictor, load_predictor
 
 TASK = "cifar10/test_accuracy"
 
@@ -75,7 +75,9 @@ def test_a_terminal_shows_both(table, cells, tmp_path, capsys, monkeypatch):
 def test_one_label_adapts_but_says_nothing_of_others(table, tmp_path, capsys):
     one = tmp_path / "one.csv"
     one.write_text("\n".join(table.read_text().splitlines()[:2]))
-    code, out, _ = adapt(capsys, "-l", one, "-t", TASK, "-o", tmp_path / "a.safetensors", "--json")
+    argv = ["-l", one, "-t", TASK, "-o", tmp_path / "a.safetensors", "--json"]
+    code, out, err = adapt(capsys, *argv)
+    assert err == "archcast: only 1 label: intervals are rough guesses\n"
     row = json.loads(out)
     assert (code, row["labels"], row["after"], row["kendall_after"]) == (0, 1, None, None)
 
@@ -84,7 +86,9 @@ def test_mistakes_are_one_line(table, tmp_path, capsys):
     model = tmp_path / "a.safetensors"
     for argv, words in (
         (["-l", table, "-t", TASK, "-o", model, "-b", "cifar10/acc"], "unknown task"),
+        (["-l", table, "-t", TASK, "-o", model, "-b", "nope"], "'universal' or a .safetensors"),
         (["-l", table, "-t", "imagenet1k/top1", "-o", model], "no column"),
+        (["-l", table, "-t", "imagenet1k/top1", "-o", model], "--column"),
         (["-l", "none.csv", "-t", TASK, "-o", model], "none.csv"),
         (["-l", table, "-t", TASK, "-o", "a.txt"], ".safetensors"),
         (["-l", table, "-t", TASK, "-o", model, "-b", "none.safetensors"], "no such file"),
@@ -110,5 +114,26 @@ def test_a_task_of_ones_own_starts_from_the_universal_predictor(table, tmp_path,
     row = json.loads(out)
     assert code == 0
     assert row["task"] == "mine/score"
-    assert row["after"] < row["before"]  # scores were in no unit
+    assert row["before"] is None  # scores are in no unit
+    assert row["after"] < 20
     assert load_predictor(model).base.task == "mine/score"
+
+
+def test_labels_that_teach_nothing_are_told(capsys):
+    from archcast._adaptation import Adaptation
+    from archcast.cli.adapt import _COLUMNS, _warn
+
+    nan = float("nan")
+    found = Adaptation(get_predictor("tabular"), 5, nan, 1.25, 0.1, -0.2)
+    _warn(found)
+    assert capsys.readouterr().err == (
+        "archcast: tau after is -0.200: the labels taught nothing about the order\n"
+    )
+    shown = {c.key: c.text(vars(found)) for c in _COLUMNS if c.text}
+    assert (shown["before"], shown["after"], shown["kendall_after"]) == ("-", "1.25", "-0.200")
+
+
+def test_help_says_what_the_table_holds(capsys):
+    _, out, _ = adapt(capsys, "--help")
+    assert "file_path" in out
+    assert "comma" in out
