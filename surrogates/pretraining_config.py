@@ -35,6 +35,7 @@ from archcast.encoders._fingerprint import fingerprint, imported_files
 from archcast.encoders.errors import ArchcastError, InvalidSettingError, StorageError
 from archcast.evaluation._cases import Rows, Sample, drawn, once, population_rows
 from archcast.evaluation._scale import usual_transform
+from archcast.evaluation._settings import fitting
 from archcast.predictors import Predictor, get_predictor, save_predictor
 from archcast.predictors.storage import read_about
 
@@ -132,25 +133,40 @@ def _recipe(model: Mapping[str, Any], where: str) -> Recipe:
     data = model.get("data")
     if not isinstance(data, list) or not data:
         raise InvalidSettingError(f"{where}: no [[data]] to learn from")
-    for part in data:
-        _known(part, _DATA, f"{where}, data")
-    try:
-        sources = tuple(
-            (str(part["benchmark"]), str(part["task"]), int(part.get("rows", 0))) for part in data
-        )
-        scale = str(model.get("scale", "natural"))
-        task = str(model.get("task", sources[0][1]))
-        params = dict(model.get("params", {}))
-        recipe = Recipe(str(model["name"]), str(model["predictor"]), task, scale, params, sources)
-    except KeyError as error:
-        raise InvalidSettingError(f"{where}: {error.args[0]!r} is missing") from error
-    except (TypeError, ValueError) as error:
-        raise InvalidSettingError(f"{where}: {error}") from error
+    sources = tuple(_source(part, f"{where}, [[data]] {at}") for at, part in enumerate(data, 1))
+    params = model.get("params", {})
+    if not isinstance(params, Mapping):
+        raise InvalidSettingError(f"{where}: params is a table, not {params!r}")
+    recipe = Recipe(
+        _text(model, "name", where),
+        _text(model, "predictor", where),
+        _text({"task": sources[0][1]} | dict(model), "task", where),
+        _text({"scale": "natural"} | dict(model), "scale", where),
+        dict(params),
+        sources,
+    )
     if recipe.scale not in _SCALES:
         raise InvalidSettingError(f"{where}: scale is one of {', '.join(_SCALES)}")
     if not recipe.name or Path(recipe.name).name != recipe.name:
         raise InvalidSettingError(f"{where}: {recipe.name!r} cannot be a file's name")
     return recipe
+
+
+def _source(part: Any, where: str) -> tuple[str, str, int]:
+    """Benchmark, task and rows at most."""
+    _known(part, _DATA, where)
+    rows = part.get("rows", 0)
+    if not isinstance(rows, int) or isinstance(rows, bool) or rows < 0:
+        raise InvalidSettingError(f"{where}: rows is a whole number, 0 for all, not {rows!r}")
+    return _text(part, "benchmark", where), _text(part, "task", where), rows
+
+
+def _text(table: Mapping[str, Any], key: str, where: str) -> str:
+    if key not in table:
+        raise InvalidSettingError(f"{where}: {key!r} is missing")
+    if not isinstance(table[key], str):
+        raise InvalidSettingError(f"{where}: {key} is a text, not {table[key]!r}")
+    return table[key]
 
 
 def _known(table: Any, keys: Sequence[str], where: str) -> None:
@@ -188,7 +204,7 @@ def _train(recipe: Recipe, out: Path, logs: Sequence[str], devices: int, progres
 
 
 def _made(recipe: Recipe) -> Predictor:
-    made = get_predictor(recipe.predictor, **{k: _nested(v) for k, v in recipe.params.items()})
+    made = _predictor(recipe.predictor, recipe.params)
     own = made.get_params(deep=False)
     if "transform" in own and "transform" not in recipe.params and recipe.scale == "natural":
         made.set_params(transform=usual_transform(recipe.task))
@@ -201,8 +217,12 @@ def _nested(value: Any) -> Any:
     """A predictor, where a table of parameters describes one."""
     if not isinstance(value, Mapping) or "predictor" not in value:
         return value
-    inner = {key: _nested(item) for key, item in value.items() if key != "predictor"}
-    return get_predictor(str(value["predictor"]), **inner)
+    inner = {key: item for key, item in value.items() if key != "predictor"}
+    return _predictor(str(value["predictor"]), inner)
+
+
+def _predictor(name: str, params: Mapping[str, Any]) -> Predictor:
+    return get_predictor(name, **fitting(name, {k: _nested(v) for k, v in params.items()}))
 
 
 def _data(recipe: Recipe) -> tuple[Sample, np.ndarray[Any, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import json
 import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -93,7 +94,7 @@ def parse_recipe(texts: Sequence[str]) -> dict[str, int | float | str] | None:
 
 
 def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
-    """Settings of a predictor as given by ``--set key=value``, where values are TOML or bare texts.
+    """Settings of a predictor as given by ``--set key=value``, values TOML, JSON or bare texts.
 
     Raises:
         UsageError: no ``=``, or no key.
@@ -111,7 +112,12 @@ def _value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
+        pass
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
         return text
+    return found if isinstance(found, dict | list) else text
 
 
 def _number(text: str) -> int | float | str:

@@ -61,7 +61,11 @@ Labels = Annotated[
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A setting of the predictor; repeatable."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A setting of the predictor, or of those of several that have it; repeatable.",
+    ),
 ]
 Out = Annotated[
     list[Path] | None,
@@ -93,23 +97,27 @@ def evaluate(
 ) -> None:
     """Measure predictors as the literature does, published figures beside them."""
     from archcast import evaluation
+    from archcast.evaluation.results import check_kind
 
     if not protocol:
+        if predictor or labels or settings or out:
+            raise UsageError("--protocol is missing: which one? without options, all are listed")
         _list(json)
         return
+    for path in out or ():
+        check_kind(path)
     results: Results | None = None
     names = predictor or ["tabular"]
     params = parse_settings(settings or ())
-    for name in names:
+    shares = _shares(names, params)
+    for name, share in zip(names, shares, strict=True):
         chosen, called = _loaded(name)
-        if params and not isinstance(chosen, str):
-            raise UsageError(f"--set goes with a predictor's name; {name} is fitted already")
         found = evaluation.evaluate(
             chosen,
             protocol,
             labels=labels or None,
             seeds=seeds,
-            params=params or None,
+            params=share or None,
             name=called,
             most=most,
             work=work,
@@ -120,6 +128,31 @@ def evaluate(
     _show(results, json)
     for path in out or ():
         results.save(path)
+
+
+def _shares(names: list[str], params: dict[str, Any]) -> list[dict[str, Any]]:
+    """The settings of each predictor: all of a single one, of several those that it has.
+
+    Raises:
+        UsageError: a predictor is fitted already, or none has a setting.
+        InvalidSettingError: no such predictor.
+    """
+    from archcast.evaluation._settings import keywords
+
+    own: list[Any] = []
+    for name in names:
+        if not name.endswith(".safetensors"):
+            own.append(keywords(name))
+        elif params:
+            raise UsageError(f"--set goes with a predictor's name; {name} is fitted already")
+        else:
+            own.append({})
+    if len(names) == 1:
+        return [params]
+    for key in params:
+        if not any(key in each for each in own):
+            raise UsageError(f"--set {key}: none of {', '.join(names)} has such a setting")
+    return [{k: v for k, v in params.items() if k in each} for each in own]
 
 
 def _loaded(name: str) -> tuple[Any, str]:

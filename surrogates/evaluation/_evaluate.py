@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from archcast.datasets._registry import unknown
 from archcast.datasets.protocols import Protocol, protocol, protocols
 from archcast.datasets.transfers import Transfer, transfer, transfers
 from archcast.encoders._files import write_atomically
 from archcast.encoders._fingerprint import fingerprint, imported_files
-from archcast.encoders.errors import InvalidSettingError
+from archcast.encoders.errors import InvalidSettingError, UnknownDatasetError
 from archcast.evaluation._cases import Case, protocol_cases, transfer_cases
 from archcast.evaluation._measure import Forecasts, Measurement, measure
 from archcast.evaluation._scale import usual_transform
+from archcast.evaluation._settings import fitting
 from archcast.evaluation.results import Results
 from archcast.predictors import Predictor, get_predictor
 from archcast.predictors.storage import pack
@@ -60,7 +62,8 @@ def evaluate(
 
     Raises:
         UnknownDatasetError: no such protocol or transfer.
-        InvalidSettingError: no such predictor or keyword, or not so many labels.
+        InvalidSettingError: no such predictor or keyword, a value of another type, or not so
+            many labels.
         InvalidLabelsError: too few labels to fit anything.
         DownloadError: the benchmark is not here and cannot be fetched.
         StorageError: ``work`` cannot be written.
@@ -101,9 +104,9 @@ def find(name: str) -> Protocol | Transfer:
     """
     if name in {t.name for t in transfers()}:
         return transfer(name)
-    if name.startswith("leave-out/") or "-to-" in name:
-        return transfer(name)  # raises, with the names that are close
-    return protocol(name)
+    if name in list_protocols():
+        return protocol(name)
+    raise UnknownDatasetError(unknown("protocol", name, list_protocols()))
 
 
 def list_protocols() -> list[str]:
@@ -122,7 +125,7 @@ def _made(predictor: Any, chosen: Protocol | Transfer, params: Mapping[str, Any]
         if params:
             raise InvalidSettingError("params go with a predictor's name, not with a predictor")
         return predictor
-    made = get_predictor(predictor, **dict(params or {}))
+    made = get_predictor(predictor, **fitting(predictor, params or {}))
     own = made.get_params(deep=False)
     # What sees measurements on other devices adds latencies up, so it has a scale of its own.
     own_scale = made.encoding == "joined"

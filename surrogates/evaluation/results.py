@@ -32,6 +32,8 @@ _SHOWN: Final = (
     "fit_seconds",
 )
 
+_PICTURES: Final = (".png", ".svg", ".pdf")
+
 
 @dataclass(frozen=True)
 class Row:
@@ -146,17 +148,26 @@ class Results:
             StorageError: the file cannot be written.
         """
         target = Path(path)
+        check_kind(target)
         kind = target.suffix.lower()
-        if kind in (".png", ".svg", ".pdf"):
+        if kind in _PICTURES:
             from archcast.evaluation._plot import plot
 
             results: Any = self  # the other module needs this one, so the types are a circle
             data = plot(results, kind.removeprefix("."))
-        elif kind in (".md", ".csv"):
-            data = (self.to_markdown() if kind == ".md" else self.to_csv()).encode()
         else:
-            raise InvalidSettingError(f"{target.name}: give .md, .csv, .png, .svg or .pdf")
+            data = (self.to_markdown() if kind == ".md" else self.to_csv()).encode()
         write_atomically(target, lambda file: file.write(data))
+
+
+def check_kind(path: Path) -> None:
+    """Whether results can be written to a file of that ending.
+
+    Raises:
+        InvalidSettingError: they cannot.
+    """
+    if path.suffix.lower() not in (".md", ".csv", *_PICTURES):
+        raise InvalidSettingError(f"{path.name}: give .md, .csv, .png, .svg or .pdf")
 
 
 def cited(method: str) -> str:

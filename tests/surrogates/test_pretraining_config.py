@@ -124,19 +124,29 @@ def test_graph_networks_leave_their_logs_and_no_trace_in_the_file(mirror, tmp_pa
         ("predictor = ", "not TOML"),
         (TABULAR, "no .*data"),
         (BERT, "'predictor' is missing"),
-        (TABULAR + "[[data]]\nbenchmark = 'nats_size'", "'task' is missing"),
+        (TABULAR + "[[data]]\nbenchmark = 'nats_size'", r"\[\[data\]\] 1: 'task' is missing"),
         (TABULAR + BERT.replace("rows", "row"), "did you mean rows"),
         ("pred = 3\n" + BERT, "did you mean predictor"),
         ("scale = 'log'\n" + TABULAR + BERT, "natural, rank"),
         ("name = 'a/b'\n" + TABULAR + BERT, "file's name"),
         ("data = 3\n" + TABULAR, "no .*data"),
         ("data = [3]\n" + TABULAR, "no table"),
+        (TABULAR + BERT.replace("80", "-5"), r"\[\[data\]\] 1: rows is a whole number"),
+        (TABULAR + BERT.replace("80", "'many'"), "rows is a whole number"),
+        ("predictor = 'tabular'\nparams = 3\n" + BERT, "params is a table"),
+        ("predictor = 3\n" + BERT, "predictor is a text"),
     ],
 )
 def test_mistakes_say_where(text, words, tmp_path):
     with pytest.raises(InvalidSettingError, match=words) as error:
         list(pretrain_config(write(tmp_path, text), tmp_path))
     assert "mine.toml" in str(error.value)
+
+
+def test_parameters_of_a_wrong_type_are_refused(tmp_path):
+    config = write(tmp_path, TABULAR.replace("rounds = 10", 'rounds = "a"') + BERT)
+    with pytest.raises(InvalidSettingError, match="tabular: rounds is a whole number, not 'a'"):
+        list(pretrain_config(config, tmp_path))
 
 
 def test_what_is_not_there(mirror, tmp_path):

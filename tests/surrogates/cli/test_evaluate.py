@@ -75,6 +75,16 @@ def test_several_predictors_share_a_table_and_a_file_is_one(mirror, small, capsy
         (["--protocol", "nasbench201/all", "--set", "rounds"], "key=value"),
         (["--protocol", "nasbench201/all", "--set", "round=3"], "no parameter 'round'"),
         (["--protocol", "nasbench201/all", "-p", "none.safetensors"], "no such file"),
+        (["--protocol", "nasbench201/all", "-o", "a.doc"], "a.doc: give .md"),
+        (["--protocol", "leave-ou/nats_size"], "leave-out/nats_size"),
+        (["--protocol", "nasbench101-nasbench201"], "nasbench101-to-nasbench201"),
+        (["-p", "tabular"], "--protocol"),
+        (["--protocol", "nasbench201/all", "--set", "rounds=abc"], "whole number, not 'abc'"),
+        (["--protocol", "nasbench201/all", "-p", "conformal", "--set", "options=3"], "a table"),
+        (
+            ["--protocol", "nasbench201/all", "-p", "tabular", "-p", "device", "--set", "x=1"],
+            "none of tabular, device",
+        ),
     ],
 )
 def test_mistakes_are_one_line(argv, words, capsys):
@@ -86,8 +96,23 @@ def test_mistakes_are_one_line(argv, words, capsys):
 def test_settings_are_toml_or_bare_texts():
     texts = ["rounds=100", "rate = 1e-2", "transform=logit", "logs=['csv']", "frozen=true", "a=b=c"]
     assert parse_settings(texts) == {
-        "rounds": 100, "rate": 0.01, "transform": "logit", "logs": ["csv"], "frozen": True,
+        "rounds": 100,
+        "rate": 0.01,
+        "transform": "logit",
+        "logs": ["csv"],
+        "frozen": True,
         "a": "b=c",
+    }
+    assert parse_settings(['options={"trees":5}', "name={x"]) == {
+        "options": {"trees": 5}, "name": "{x",
     }  # fmt: skip
     with pytest.raises(UsageError):
         parse_settings(["=3"])
+
+
+def test_settings_go_to_the_predictors_that_have_them():
+    from archcast.cli.evaluate import _shares
+
+    settings = {"support": 100, "folds": 2}
+    assert _shares(["tabular", "device"], settings) == [settings, {"support": 100}]
+    assert _shares(["tabular"], {"x": 1}) == [{"x": 1}]  # whose error names those there are
