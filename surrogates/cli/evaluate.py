@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +15,7 @@ from archcast.cli import _render
 from archcast.cli._inputs import UsageError, parse_settings
 from archcast.cli._options import Json
 from archcast.cli._render import Column
+from archcast.encoders.errors import ArchcastError, InvalidSettingError
 
 if TYPE_CHECKING:
     from archcast.evaluation import Results
@@ -112,22 +115,41 @@ def evaluate(
     shares = _shares(names, params)
     for name, share in zip(names, shares, strict=True):
         chosen, called = _loaded(name)
-        found = evaluation.evaluate(
-            chosen,
-            protocol,
-            labels=labels or None,
-            seeds=seeds,
-            params=share or None,
-            name=called,
-            most=most,
-            work=work,
-            progress=sys.stderr.isatty(),
-        )
+        with _blaming(share, called):
+            found = evaluation.evaluate(
+                chosen,
+                protocol,
+                labels=labels or None,
+                seeds=seeds,
+                params=share or None,
+                name=called,
+                most=most,
+                work=work,
+                progress=sys.stderr.isatty(),
+            )
         results = found if results is None else results + found
     assert results is not None
     _show(results, json)
     for path in out or ():
         results.save(path)
+
+
+@contextmanager
+def _blaming(settings: dict[str, Any], name: str) -> Iterator[None]:
+    """A value that whatever lies below a predictor refuses is told with the settings given.
+
+    Raises:
+        InvalidSettingError: there are settings, and a value was refused.
+    """
+    try:
+        yield
+    except ArchcastError:
+        raise
+    except ValueError as error:
+        if not settings:
+            raise
+        given = ", ".join(f"{key}={value}" for key, value in settings.items())
+        raise InvalidSettingError(f"{name} fails with --set {given}: {error}") from error
 
 
 def _shares(names: list[str], params: dict[str, Any]) -> list[dict[str, Any]]:

@@ -38,10 +38,15 @@ def fitting(predictor: str, params: Mapping[str, Any]) -> dict[str, Any]:
         MissingExtraError: what it is built on is not installed.
     """
     own = keywords(predictor)
-    return {
+    found = {
         name: _fitting(value, own[name], f"{predictor}: {name}") if name in own else value
         for name, value in params.items()
     }
+    if "base" in own and found.get("options"):  # those of the predictor that base names
+        base = found.get("base", own["base"].default)
+        if isinstance(base, str):
+            found["options"] = fitting(base, found["options"])
+    return found
 
 
 def _fitting(value: Any, parameter: inspect.Parameter, where: str) -> Any:
@@ -75,6 +80,8 @@ def _as(value: Any, kind: Any) -> Any:
     if kind is str and not isinstance(value, int | float):
         raise TypeError
     if kind is int and not isinstance(value, str):
-        whole = isinstance(value, float) and value.is_integer()
-        return int(value) if whole else operator.index(value)
+        if not isinstance(value, float):
+            return operator.index(value)
+        if not value.is_integer():
+            raise ValueError
     return kind(value)

@@ -6,6 +6,7 @@ import pytest
 
 from archcast import cli
 from archcast.cli._inputs import UsageError, parse_settings
+from archcast.encoders.errors import InvalidSettingError
 from archcast.predictors import get_predictor, save_predictor
 
 pytest.importorskip("lightgbm")
@@ -116,3 +117,18 @@ def test_settings_go_to_the_predictors_that_have_them():
     settings = {"support": 100, "folds": 2}
     assert _shares(["tabular", "device"], settings) == [settings, {"support": 100}]
     assert _shares(["tabular"], {"x": 1}) == [{"x": 1}]  # whose error names those there are
+
+
+def test_values_that_are_refused_below_are_told_with_the_settings():
+    from archcast.cli.evaluate import _blaming
+
+    refused = ValueError("Got -5")
+    words = "tabular fails with --set rounds=-5: Got -5"
+    with (
+        pytest.raises(InvalidSettingError, match=words),
+        _blaming({"rounds": -5}, "tabular"),
+    ):
+        raise refused
+    with pytest.raises(ValueError, match="Got") as error, _blaming({}, "tabular"):
+        raise refused
+    assert error.value is refused

@@ -16,7 +16,7 @@ def test_values_become_what_the_constructor_takes():
         "rounds": 7, "leaves": 8, "folds": 3, "learning_rate": 1.0,
     }  # fmt: skip
     base = get_predictor("tabular")
-    given = {"base": base, "options": {"trees": 5}, "progress": "false", "none": 1}
+    given = {"base": base, "options": {"support": 5}, "progress": "false", "none": 1}
     assert fitting("conformal", given) == given | {"progress": False}
     assert "rounds" in keywords("tabular")
 
@@ -30,6 +30,7 @@ def test_values_become_what_the_constructor_takes():
         ("tabular", "learning_rate", [1], "a number"),
         ("conformal", "progress", 1, "true or false"),
         ("conformal", "options", 3, "a table"),
+        ("conformal", "options", {"rounds": "a"}, "tabular: rounds is a whole number"),
     ],
 )
 def test_what_cannot_be_is_refused(predictor, key, value, words):
