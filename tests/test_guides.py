@@ -48,6 +48,7 @@ def test_corpus_guide(root: Path, mirror: Path, light_models: list[Path], tmp_pa
 
 def test_predictors_guide(root: Path, tmp_path, monkeypatch):
     pytest.importorskip("lightgbm")
+    monkeypatch.setattr("archcast.predictors._registry._SESSION", {})
     monkeypatch.chdir(tmp_path)
     found: dict = {}
     for code in examples(root / "surrogates" / "predictors" / "README.md"):
