@@ -30,6 +30,12 @@ def process(_number: int) -> int:
     return os.getpid()
 
 
+@pytest.fixture(autouse=True)
+def _importable(root, monkeypatch):
+    """Other processes import the functions above from here."""
+    monkeypatch.syspath_prepend(str(root))
+
+
 def cells(count: int = 24) -> list[str]:
     return [f"nasbench201:{spec}" for spec in get_space("nasbench201").sample(count, seed=1)]
 
