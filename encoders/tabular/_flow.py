@@ -104,13 +104,16 @@ def _influence(union: Union) -> tuple[FloatArray, FloatArray]:
     order = levels(union)
     power, share = _forward(union, order)
     influence = union.is_op("output")[order.order].astype(np.float64)
-    for _, _, first, last in reversed(order.slices):
+    for low, _, first, last in reversed(order.slices):
+        if last - first == 1:  # a chain in one graph: no array to speak of
+            influence[order.source[first]] += influence[low] * share[first]
+            continue
         edges = slice(first, last)
         given = influence[order.target[edges]] * share[edges]
         sources = order.source[edges]
-        low = int(sources.min())
-        passed = np.bincount(sources - low, given)
-        influence[low : low + len(passed)] += passed
+        start = int(sources.min())
+        passed = np.bincount(sources - start, given)
+        influence[start : start + len(passed)] += passed
     return power[order.place], influence[order.place]
 
 
@@ -124,11 +127,24 @@ def _forward(union: Union, order: Levels) -> tuple[FloatArray, FloatArray]:
     # A sum adds, a concatenation averages by channels, anything else by operand.
     divisor = np.where(joined, channels, np.where(added, 1.0, np.maximum(order.degree, 1)))
     gain = np.where(halved, _KEPT, 1.0) / divisor
-    power, share = np.ones(len(anew)), np.ones(len(order.source))
+    factor = np.where(joined[order.target], channels[order.source], 1.0)
+    power, source = np.ones(len(anew)), order.source
     for low, high, first, last in order.slices:
-        sources, targets = order.source[first:last], order.target[first:last]
-        part = power[sources] * np.where(joined[targets], channels[sources], 1.0)
+        if last - first == 1:
+            if not anew[low]:
+                power[low] = power[source[first]] * factor[first] * gain[low]
+            continue
+        part = power[source[first:last]] * factor[first:last]
         total = np.add.reduceat(part, order.first[low:high] - first)
-        share[first:last] = part / np.maximum(total[targets - low], _TINY)
         power[low:high] = np.where(anew[low:high], 1.0, total * gain[low:high])
-    return power, share
+    return power, _shares(power[source] * factor, order)
+
+
+def _shares(part: FloatArray, order: Levels) -> FloatArray:
+    """(e,) what each edge brings to its target, of all that comes there."""
+    if not len(part):
+        return part
+    total = np.ones(len(order.degree))
+    fed = order.degree > 0
+    total[fed] = np.add.reduceat(part, order.first[fed])
+    return part / np.maximum(total[order.target], _TINY)
