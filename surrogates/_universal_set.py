@@ -18,7 +18,8 @@ _TASKONOMY: Final = tuple(
     )
 )  # fmt: skip
 #: Benchmark -> tasks that say how good a network is once it is trained. Latencies, short trainings
-#: beside long ones, and second metrics of the same training are left out.
+#: beside long ones, and second metrics of the same training are left out. Transfers
+#: (``archcast.datasets.transfers``) measure with one task a space; more of them are learned from.
 QUALITY: Final[Mapping[str, tuple[str, ...]]] = {
     "nasbench101": ("cifar10/val_accuracy",),
     "ec_nas": ("cifar10/val_accuracy_4_epochs",),
@@ -58,6 +59,7 @@ class PooledRows:
         x: (n, F) features.
         y: (n,) labels, each in its task's unit; the mean where a network has several.
         hashes: (n,) networks.
+        benchmarks: (n,) where each row is from.
         spaces: (n,) search spaces.
         tasks: (n,) tasks.
         smaller_is_better: (n,) whether the label is a loss or perplexity.
@@ -66,6 +68,7 @@ class PooledRows:
     x: NDArray[np.float32]
     y: NDArray[np.float64]
     hashes: NDArray[np.str_]
+    benchmarks: NDArray[np.str_]
     spaces: NDArray[np.str_]
     tasks: NDArray[np.str_]
     smaller_is_better: NDArray[np.bool_]
@@ -93,6 +96,7 @@ def pooled_rows(
         StorageError: the pool, or a benchmark of it, is not built.
     """
     from archcast.datasets.pool import open_pool
+    from archcast.datasets.transfers import lower_is_better
 
     pool = open_pool(folder)
     parts = []
@@ -111,9 +115,10 @@ def pooled_rows(
                     x[known],
                     mean[known],
                     hashes[known],
+                    np.full(len(known), name),
                     np.full(len(known), space),
                     np.full(len(known), task),
-                    np.full(len(known), task.endswith(("loss", "perplexity"))),
+                    np.full(len(known), lower_is_better(task)),
                 )
             )
     return PooledRows(

@@ -141,12 +141,13 @@ _KIN: Final = (
 )
 
 
-def _kin(benchmark: str) -> set[str]:
+def kin(benchmark: str) -> set[str]:
+    """The benchmarks that are left out with one, itself among them."""
     return next((group for group in _KIN if benchmark in group), {benchmark})
 
 
 def _left_out(name: str, targets: tuple[str, ...], published: Mapping[str, float]) -> Transfer:
-    without = set(targets).union(*map(_kin, targets))
+    without = set(targets).union(*map(kin, targets))
     return Transfer(
         f"leave-out/{name}",
         tuple(p for key, p in QUALITY.items() if key not in without),

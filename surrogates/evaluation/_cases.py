@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from archcast.encoders.errors import InvalidSettingError
 from archcast.evaluation._networks import Networks, networks
 from archcast.predictors import Joined
 from archcast.predictors._encoding import Encoding
+from archcast.predictors._experts import normal_scores
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -234,15 +234,6 @@ def population_rows(population: Population, natural: bool) -> Rows:
     rows = rows[(nets.number[rows] >= 0) & np.isfinite(labels[rows])]
     truth = labels[rows] * (-1 if population.lower_is_better else 1)
     return Rows(nets, rows, labels[rows] if natural else normal_scores(truth), truth)
-
-
-def normal_scores(values: FloatArray) -> FloatArray:
-    """(n,) quantiles of the standard normal distribution at each value's rank, ties at the mean."""
-    order = np.sort(values)
-    low, high = (np.searchsorted(order, values, side=side) for side in ("left", "right"))
-    levels = (low + high) / (2 * len(values))
-    inverse = {level: NormalDist().inv_cdf(level) for level in np.unique(levels).tolist()}
-    return np.array([inverse[level] for level in levels.tolist()])
 
 
 def _without(part: Rows, hashes: NDArray[np.str_]) -> Rows:

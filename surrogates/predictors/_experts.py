@@ -68,8 +68,17 @@ def normal_scores(values: NDArray[Any]) -> FloatArray:
 def mixed_forest(population: Population, trees: int, rows: int, rng: np.random.Generator) -> Forest:
     """Extremely randomised trees of several kinds, each fitted to other rows.
 
+    Args:
+        population: what they rank.
+        trees: how many.
+        rows: most architectures that a tree learns from.
+        rng: draws rows and seeds.
+
     Raises:
         MissingExtraError: scikit-learn is not installed.
+
+    Reference:
+        Geurts, Ernst and Wehenkel, "Extremely randomized trees", Machine Learning 2006.
     """
     try:
         from sklearn.tree import ExtraTreeRegressor
@@ -169,29 +178,6 @@ class Experts:
             distance = distances(self.scaler.apply(x[rows]), support)
             near[rows] = np.stack([nearest(distance[:, m]) for m in members], 1)
         return near[:, [names.index(space) for space in self.spaces]]
-
-    def take(self, kept: Sequence[int]) -> Experts:
-        """Some of the experts."""
-        starts = np.cumsum(self.counts) - self.counts
-        trees = np.concatenate([np.arange(starts[i], starts[i] + self.counts[i]) for i in kept])
-        old = list(dict.fromkeys(self.spaces))
-        new = list(dict.fromkeys(self.spaces[i] for i in kept))
-        mine = np.flatnonzero(np.isin(self.owner, [old.index(name) for name in new]))
-        number = np.array([new.index(s) if s in new else -1 for s in old])
-        forest = self.forest
-        chosen = Forest(
-            forest.roots[trees],
-            forest.column, forest.threshold, forest.left, forest.value, forest.depth,
-        )  # fmt: skip
-        return Experts(
-            tuple(self.spaces[i] for i in kept),
-            tuple(self.tasks[i] for i in kept),
-            chosen,
-            self.counts[list(kept)],
-            self.scaler,
-            self.support[mine],
-            number[self.owner[mine]].astype(np.int16),
-        )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """As named arrays, the inverse of :meth:`from_arrays`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -34,8 +33,6 @@ _KINSHIPS: Final = (1.0, 3.0, 10.0)
 _TRENDS: Final = (0.25, 0.5, 0.75)
 #: Rows of a population that are forecast by the experts of other spaces.
 _HELD_OUT: Final = 200
-
-
 #: Rows from which on a single population spares a fifth for calibration; trees of that trial.
 _FEWEST: Final = 20
 _TRIAL: Final = 36
@@ -152,7 +149,8 @@ class UniversalPredictor(Predictor):
 
         Raises:
             InvalidLabelsError: as for every predictor.
-            InvalidSettingError: fewer than one tree.
+            InvalidSettingError: fewer than one tree, two rows or one network of support.
+            MissingExtraError: scikit-learn is not installed.
         """
         if self.trees < 1 or self.rows < 2 or self.support < 1:
             raise InvalidSettingError("trees and support are at least 1, rows at least 2")
@@ -263,26 +261,6 @@ class UniversalPredictor(Predictor):
         return w.trend * a.trend + (1 - w.trend) * experts
 
     # --------------------------------------------------------------- predict
-    def without(self, *spaces: str) -> UniversalPredictor:
-        """A copy that does not ask the experts of some spaces, as if it had never seen them.
-
-        Raises:
-            InvalidSettingError: nobody would be left to ask.
-        """
-        kept = [i for i, s in enumerate(self.experts_.spaces) if s not in spaces]
-        if not kept:
-            raise InvalidSettingError("without these spaces no expert is left")
-        new = copy.copy(self)
-        new.experts_ = self.experts_.take(kept)
-        return new
-
-    def opinions(self, X: Any) -> FloatArray:
-        """(n, C) what the expert of every population says, in normal scores."""
-        from archcast.predictors._encoding import encode
-
-        self._check_fitted()
-        return self.experts_.ask(encode(X, "tabular"))[0]
-
     def _predict(self, X: Any) -> tuple[FloatArray, FloatArray]:
         values, near = self.experts_.ask(X)
         answers = Answers(values, near, self.trend_.predict(self.experts_.scaler.apply(X)))

@@ -59,15 +59,6 @@ def test_one_population_is_forecast_in_its_own_unit():
     assert np.corrcoef(values, y[mine])[0, 1] > 0.7
 
 
-def test_without_a_space_its_experts_are_silent(fitted):
-    x = corpus(seed=3)[0]
-    less = fitted.without("a")
-    assert less.opinions(x).shape == (len(x), 2)
-    np.testing.assert_array_equal(less.opinions(x), fitted.opinions(x)[:, 1:])
-    with pytest.raises(InvalidSettingError, match="no expert"):
-        fitted.without(*SPACES)
-
-
 def test_the_question_s_data_set_counts(fitted):
     x = corpus(seed=4)[0]
     asked = [fitted.set_params(task=task).predict(x) for task in ("a/score", "c/other", None)]
@@ -77,10 +68,9 @@ def test_the_question_s_data_set_counts(fitted):
 
 def test_files_say_the_same(fitted, tmp_path):
     x = corpus(seed=5)[0]
-    for predictor in (fitted, fitted.without("b")):
-        save_predictor(predictor, tmp_path / "u.safetensors")
-        back = load_predictor(tmp_path / "u.safetensors")
-        np.testing.assert_array_equal(back.predict(x), predictor.predict(x))
+    save_predictor(fitted, tmp_path / "u.safetensors")
+    back = load_predictor(tmp_path / "u.safetensors")
+    np.testing.assert_array_equal(back.predict(x), fitted.predict(x))
 
 
 def test_few_labels_bring_scores_to_their_unit(fitted):
