@@ -122,7 +122,7 @@ def rank_aggregate(scores: Mapping[str, ArrayLike], method: Method = "log_rank")
     table = table[:, ~np.isnan(table).all(0)]
     if not table.size:
         raise InvalidSettingError("there is no score to aggregate")
-    ranks = np.stack([_ranks(column) for column in table.T], 1)
+    ranks = np.stack([average_ranks(column) for column in table.T], 1)
     if method == "log_rank":
         return np.log(ranks / len(ranks)).sum(1)
     if method == "mean_rank":
@@ -156,7 +156,7 @@ def score_table(scores: Mapping[str, ArrayLike]) -> FloatArray:
     return np.stack(list(columns.values()), 1)
 
 
-def _ranks(values: FloatArray) -> FloatArray:
+def average_ranks(values: FloatArray) -> FloatArray:
     """1 (lowest) to N, ties share their mean, NaN below everything."""
     # lexsort: numbers by value behind all NaN, whose own values must not separate them.
     missing = np.isnan(values)

@@ -1,0 +1,121 @@
+"""What networks are fed with: a person's own mini-batch, or numbers drawn by seed."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  (torch's own convention)
+
+from archcast.encoders.errors import InvalidSettingError, ShapeError
+from archcast.zero_cost._operators import fit
+from archcast.zero_cost._program import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Data:
+    """Inputs and labels for any program, with one number of samples.
+
+    Inputs of one shape are the same for all programs. A person's images are resized to what a
+    program takes; token ids, and inputs beside the first, are always drawn.
+
+    Args:
+        samples: B, samples in a mini-batch.
+        seed: of what is drawn: standard normal numbers, uniform token ids and labels.
+        images: (N, C, H, W) inputs to take instead, N >= B; the first B are used.
+        labels: (N,) whole numbers for them; drawn if None.
+        device: where tensors lie.
+        dtype: of inputs that are no token ids.
+
+    Raises:
+        InvalidSettingError: fewer images than samples, or less than one sample.
+        ShapeError: images or labels of another shape.
+    """
+
+    def __init__(
+        self,
+        samples: int,
+        seed: int,
+        images: Any = None,
+        labels: Any = None,
+        *,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        if samples < 1:
+            raise InvalidSettingError(f"{samples} samples; give at least 1")
+        self.samples, self.seed, self.device, self.dtype = samples, seed, device, dtype
+        self._images = None if images is None else _checked(images, samples)
+        self._labels = None if labels is None else torch.as_tensor(labels).long()
+        if self._labels is not None and (self._labels.dim() != 1 or len(self._labels) < samples):
+            raise ShapeError(f"labels are {samples} whole numbers, not {tuple(self._labels.shape)}")
+        self._kept: dict[object, Tensor] = {}
+
+    def resized(self, samples: int) -> Data:
+        """The same data with another number of samples."""
+        found = Data(
+            samples, self.seed, self._images, self._labels, device=self.device, dtype=self.dtype
+        )
+        return found
+
+    def __call__(self, program: Program, node: int) -> Tensor:
+        """(B, channels, *positions) input of a program; the source of an execution."""
+        step = program.instructions[node]
+        place = program.inputs.index(node)
+        words = program.token_inputs.get(node, 0)
+        extent = step.extent if step.extent[0] > 1 else step.extent[1:]
+        key = (place, words, step.channels, extent)
+        found = self._kept.get(key)
+        if found is None:
+            found = self._kept[key] = self._drawn(place, words, step.channels, extent)
+        return found
+
+    def labels(self, classes: int, positions: Sequence[int] = ()) -> Tensor:
+        """(B, *positions) labels below the number of classes."""
+        if self._labels is not None and not positions:
+            return (self._labels[: self.samples] % classes).to(self.device)
+        shape = (self.samples, *positions)
+        generator = self._generator("labels", classes, shape)
+        return torch.randint(classes, shape, generator=generator).to(self.device)
+
+    def _drawn(self, place: int, words: int, channels: int, extent: tuple[int, ...]) -> Tensor:
+        shape = (self.samples, channels, *extent)
+        generator = self._generator(place, words, shape[1:])
+        if words:
+            return torch.randint(words, shape, generator=generator).to(self.device)
+        if self._images is not None and place == 0 and len(extent) == 2 and extent[1] > 1:
+            found = self._photographed(channels, extent)
+        else:
+            found = torch.randn(shape, generator=generator)
+        found = found.to(self.device, self.dtype)
+        return found.contiguous(memory_format=torch.channels_last) if found.dim() == 4 else found
+
+    def _photographed(self, channels: int, extent: tuple[int, ...]) -> Tensor:
+        assert self._images is not None
+        images = self._images[: self.samples]
+        if tuple(images.shape[2:]) != extent:
+            images = F.interpolate(
+                images, extent, mode="bilinear", antialias=True, align_corners=False
+            )
+        return fit(images, channels, (1, *extent))  # type: ignore[arg-type]
+
+    def _generator(self, *what: object) -> torch.Generator:
+        text = f"{self.seed}/{what}"
+        digest = int.from_bytes(blake2b(text.encode(), digest_size=7).digest(), "little")
+        return torch.Generator().manual_seed(digest)
+
+
+def _checked(images: Any, samples: int) -> Tensor:
+    found = torch.as_tensor(images)
+    if found.dim() != 4 or not found.is_floating_point():
+        raise ShapeError(
+            f"images are standardised floating-point numbers of shape (N, C, H, W), not "
+            f"{found.dtype} of shape {tuple(found.shape)}"
+        )
+    if len(found) < samples:
+        raise InvalidSettingError(f"{len(found)} images are fewer than samples={samples}")
+    return found.float()

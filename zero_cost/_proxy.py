@@ -1,0 +1,36 @@
+"""``Proxy``: what a training-free score is, what it needs, and where it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Need = Literal["data", "labels", "gradients", "second_gradients"]
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A training-free score; higher is better for every one of them.
+
+    Attributes:
+        name: how it is asked for.
+        formula: what is computed, in one line.
+        reference: the paper.
+        where: ``module:attribute`` of what computes it (a function of a graph, an ``Observer``, or
+            a function of a ``Lab``), imported when it is needed.
+        needs: ``data`` (it looks at what the network does with inputs), ``labels`` (and at what
+            these should become), ``gradients``, ``second_gradients``. Nothing for scores of the
+            graph.
+        cost: about how many forward passes of the mini-batch it takes alone.
+        flipped: whether the published score is the negative of this one.
+        remark: what differs from the publication, if anything.
+    """
+
+    name: str
+    formula: str
+    reference: str
+    where: str
+    needs: frozenset[Need] = frozenset()
+    cost: float = 0.0
+    flipped: bool = False
+    remark: str = ""

@@ -1,0 +1,310 @@
+"""The proxies by name. Higher is better for every one of them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Final
+
+from archcast.encoders.errors import InvalidSettingError
+from archcast.zero_cost._proxy import Need, Proxy
+
+_D: Final[frozenset[Need]] = frozenset(("data",))
+_G: Final[frozenset[Need]] = frozenset(("data", "gradients"))
+_L: Final[frozenset[Need]] = frozenset(("data", "labels", "gradients"))
+_H: Final[frozenset[Need]] = frozenset(("data", "labels", "gradients", "second_gradients"))
+
+_ABDELFATTAH = "Abdelfattah et al., Zero-Cost Proxies for Lightweight NAS, ICLR 2021"
+_SERIANNI = "Serianni & Kalita, Training-free NAS for RNNs and Transformers, ACL 2023"
+_AZ_NAS = "Lee & Ham, AZ-NAS: Assembling Zero-Cost Proxies for NAS, CVPR 2024"
+
+_ALL: Final = (
+    Proxy(
+        "params",
+        "number of weights, without biases and norms",
+        "a baseline, not a method",
+        "static:params",
+    ),
+    Proxy(
+        "flops",
+        "floating-point operations for one sample: two a multiply-accumulate",
+        "a baseline, not a method",
+        "static:flops",
+    ),
+    Proxy(
+        "trainable_layers",
+        "number of convolutions, linear, recurrent and embedding layers",
+        "a baseline, not a method",
+        "static:trainable_layers",
+    ),
+    Proxy("l2_norm", "Σ_l ‖W_l‖₂", _ABDELFATTAH, "gradients:l2_norm", _D, 0.01),
+    Proxy("grad_norm", "Σ_l ‖∂L/∂W_l‖₂", _ABDELFATTAH, "gradients:grad_norm", _L, 3),
+    Proxy(
+        "snip",
+        "Σ |W ⊙ ∂L/∂W|",
+        "Lee et al., SNIP: Single-Shot Network Pruning, ICLR 2019",
+        "gradients:snip",
+        _L,
+        3,
+    ),
+    Proxy("plain", "Σ W ⊙ ∂L/∂W", _ABDELFATTAH, "gradients:plain", _L, 3),
+    Proxy(
+        "grasp",
+        "−Σ W ⊙ (H ∂L/∂W)",
+        "Wang et al., Picking Winning Tickets Before Training, ICLR 2020",
+        "gradients:grasp",
+        _H,
+        9,
+    ),
+    Proxy(
+        "fisher",
+        "Σ over channels of the mean over samples of (Σ_hw a · ∂L/∂a)²",
+        "Turner et al., BlockSwap: Fisher-Guided Block Substitution, ICLR 2020",
+        "gradients:fisher",
+        _L,
+        3,
+    ),
+    Proxy(
+        "synflow",
+        "log Σ W ⊙ ∂R/∂W, R the output of |W| without norms for an input of ones",
+        "Tanaka et al., Pruning Neural Networks Without Any Data, NeurIPS 2020",
+        "synflow:synflow",
+        _G,
+        0.3,
+        remark="logarithm of the published score, which overflows for deep networks",
+    ),
+    Proxy(
+        "jacov",
+        "−Σ [log(v + ε) + 1/(v + ε)], v the eigenvalues of the samples' Jacobians' correlation",
+        "Mellor et al., Neural Architecture Search Without Training, 2020 (first version)",
+        "jacobians:jacov",
+        _G,
+        3,
+    ),
+    Proxy(
+        "nwot",
+        "log |det K|, K_ij the agreements of the activation codes of samples i and j",
+        "Mellor et al., Neural Architecture Search Without Training, ICML 2021",
+        "activations:NWOT",
+        _D,
+        1,
+    ),
+    Proxy(
+        "epe_nas",
+        "class-wise correlation of the samples' Jacobians",
+        "Lopes et al., EPE-NAS: Efficient Performance Estimation Without Training, ICANN 2021",
+        "jacobians:epe_nas",
+        _L,
+        3,
+    ),
+    Proxy(
+        "zen",
+        "log E‖f(x) − f(x + αε)‖ + Σ log σ of the batch norms",
+        "Lin et al., Zen-NAS: A Zero-Shot NAS for High-Performance Deep Image Recognition, "
+        "ICCV 2021",
+        "zen:zen",
+        _D,
+        2,
+    ),
+    Proxy(
+        "ntk_condition",
+        "−log κ(Θ), Θ the neural tangent kernel of the mini-batch",
+        "Chen et al., Neural Architecture Search on ImageNet in Four GPU Hours, ICLR 2021",
+        "ntk:ntk_condition",
+        _G,
+        10,
+        flipped=True,
+    ),
+    Proxy(
+        "linear_regions",
+        "number of different activation codes among the samples",
+        "Chen et al., Neural Architecture Search on ImageNet in Four GPU Hours, ICLR 2021",
+        "linear_regions:linear_regions",
+        _D,
+        3,
+    ),
+    Proxy(
+        "zico",
+        "Σ_l log Σ_w E|g| / σ(g) over mini-batches",
+        "Li et al., ZiCo: Zero-Shot NAS via Inverse Coefficient of Variation, ICLR 2023",
+        "zico:zico",
+        _L,
+        6,
+    ),
+    Proxy(
+        "meco",
+        "Σ_l λ_min of the correlation of a layer's channels, for one sample",
+        "Jiang et al., MeCo: Zero-Shot NAS with One Data and Single Forward Pass, NeurIPS 2023",
+        "activations:MeCo",
+        _D,
+        0.2,
+    ),
+    Proxy(
+        "meco_opt",
+        "MeCo on at most eight channels a layer, times C / 8",
+        "Jiang et al., MeCo: Zero-Shot NAS with One Data and Single Forward Pass, NeurIPS 2023",
+        "activations:MeCoOpt",
+        _D,
+        0.2,
+    ),
+    Proxy(
+        "swap",
+        "number of different rows of the signs of all neurons over the samples",
+        "Peng et al., SWAP-NAS: Sample-Wise Activation Patterns, ICLR 2024",
+        "activations:SWAP",
+        _D,
+        1,
+    ),
+    Proxy(
+        "swap_regularised",
+        "SWAP × exp(−(params − μ)² / σ)",
+        "Peng et al., SWAP-NAS: Sample-Wise Activation Patterns, ICLR 2024",
+        "activations:RegularisedSWAP",
+        _D,
+        1,
+    ),
+    Proxy(
+        "activation_distance",
+        "−Σ of the agreements of the samples' activation codes",
+        f"{_SERIANNI}, after Mellor et al. 2021",
+        "activations:ActivationDistance",
+        _D,
+        1,
+    ),
+    Proxy(
+        "az_expressivity",
+        "Σ over blocks of the entropy of the normalised eigenvalues of the features' covariance",
+        _AZ_NAS,
+        "az_nas:Expressivity",
+        _D,
+        1,
+    ),
+    Proxy(
+        "az_progressivity",
+        "least gain of that entropy from one block to the next",
+        _AZ_NAS,
+        "az_nas:Progressivity",
+        _D,
+        1,
+    ),
+    Proxy(
+        "az_trainability",
+        "mean over blocks of 2 − σ − 1/σ, σ the spectral norm of the block's Jacobian",
+        _AZ_NAS,
+        "az_nas:trainability",
+        _G,
+        3,
+    ),
+    Proxy(
+        "vkdnw",
+        "number of trainable layers + entropy of the deciles of the Fisher information's spectrum",
+        "Tybl & Neumann, Training-free NAS through Variance of Knowledge of Deep Network Weights, "
+        "CVPR 2025",
+        "vkdnw:vkdnw",
+        _G,
+        10,
+    ),
+    Proxy(
+        "dextr",
+        "ab / (a + b), a = log(1 + Σ_l σ_min / σ_max), b = log(1 + κ)",
+        "Asthana et al., Dextr: Zero-Shot NAS with Singular Value Decomposition and Extrinsic "
+        "Curvature, TMLR 2025",
+        "dextr:dextr",
+        _D,
+        1,
+    ),
+    Proxy(
+        "hidden_covariance",
+        "−Σ [log(v + ε) + 1/(v + ε)], v the eigenvalues of the correlation of hidden states",
+        _SERIANNI,
+        "recurrent:hidden_covariance",
+        _D,
+        1,
+    ),
+    Proxy(
+        "jacobian_cosine",
+        "1 − mean over pairs of samples of |cos(J_i, J_j)|^(1/20)",
+        "Celotti et al., Improving Zero-Shot NAS with Parameters Scoring, 2020",
+        "jacobians:jacobian_cosine",
+        _G,
+        3,
+    ),
+    Proxy(
+        "head_confidence",
+        "Σ over heads of the mean of the maxima of queries, keys and values",
+        _SERIANNI,
+        "transformer:HeadConfidence",
+        _D,
+        1,
+    ),
+    Proxy(
+        "synaptic_diversity",
+        "Σ over attention's matrices of ‖W‖_* · ‖∂L/∂W‖_*",
+        "Zhou et al., Training-Free Transformer Architecture Search, CVPR 2022",
+        "transformer:synaptic_diversity",
+        _L,
+        3,
+    ),
+    Proxy(
+        "synaptic_saliency",
+        "Σ over linear layers outside of attention of |W ⊙ ∂L/∂W|",
+        "Zhou et al., Training-Free Transformer Architecture Search, CVPR 2022",
+        "transformer:synaptic_saliency",
+        _L,
+        3,
+    ),
+    Proxy(
+        "dss",
+        "synaptic diversity of attention + synaptic saliency of the other linear layers",
+        "Zhou et al., Training-Free Transformer Architecture Search, CVPR 2022",
+        "transformer:dss",
+        _L,
+        3,
+    ),
+    Proxy(
+        "w_pca",
+        "params × Σ over feed-forward layers of the principal components for 99 % of variance",
+        "Wang et al., W-PCA Based Gradient-Free Proxy for Efficient Search of Lightweight "
+        "Language Models, ICLR 2025",
+        "transformer:WPCA",
+        _D,
+        1,
+    ),
+    Proxy(
+        "diswot",
+        "−(semantic + relation distance of a student's features from a teacher's)",
+        "Dong et al., DisWOT: Student Architecture Search for Distillation WithOut Training, "
+        "CVPR 2023",
+        "distillation:diswot",
+        _L,
+        3,
+        flipped=True,
+    ),
+)
+
+#: Name -> proxy.
+PROXIES: Final[dict[str, Proxy]] = {proxy.name: proxy for proxy in _ALL}
+#: The proxies of NAS-Bench-Suite-Zero (Krishnakumar et al. 2022), which every study compares with.
+CLASSIC: Final = (
+    "params", "flops", "l2_norm", "grad_norm", "snip", "plain", "grasp", "fisher", "synflow",
+    "jacov", "nwot", "epe_nas", "zen",
+)  # fmt: skip
+
+
+def get_proxy(name: str) -> Proxy:
+    """The proxy of that name.
+
+    Raises:
+        InvalidSettingError: there is none; the message names those that are close.
+    """
+    if name not in PROXIES:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, PROXIES, 3) or list(PROXIES)
+        raise InvalidSettingError(f"unknown proxy {name!r}; did you mean {', '.join(near)}?")
+    return PROXIES[name]
+
+
+def implementation(proxy: Proxy) -> Any:
+    """What computes a proxy: a function of a graph, an ``Observer``, a function of a ``Lab``."""
+    module, _, attribute = proxy.where.partition(":")
+    return getattr(import_module(f"archcast.zero_cost.{module}"), attribute)
