@@ -11,6 +11,8 @@ Reference:
 
 from __future__ import annotations
 
+from functools import reduce
+
 import torch
 from torch import nn
 
@@ -62,7 +64,7 @@ class Cell(nn.Module):
         for target in (1, 2, 3):
             edges = zip(self.layers, EDGES, strict=True)
             arriving = [layer(nodes[source]) for layer, (source, end) in edges if end == target]
-            nodes.append(sum(arriving[1:], arriving[0]))
+            nodes.append(reduce(torch.add, arriving))
         return nodes[-1]
 
 

@@ -16,7 +16,7 @@ FloatArray = NDArray[np.float64]
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-def weights(module: nn.Module) -> list[nn.Parameter]:
+def weights(module: nn.Module) -> list[Tensor]:
     """The weights of convolutions and linear layers."""
     return [m.weight for m in module.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
 

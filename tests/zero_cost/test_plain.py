@@ -1,5 +1,6 @@
 """Plain scores against numbers worked out by hand, and against published ones."""
 
+import importlib
 import math
 import sys
 from pathlib import Path
@@ -7,16 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from archcast import datasets, encoders
+from archcast.encoders.spaces import get_space
+
 torch = pytest.importorskip("torch")
+nn = torch.nn
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import _plain_newer as newer  # noqa: E402
-import _plain_proxies as plain  # noqa: E402
-from _plain_nasbench201 import network  # noqa: E402
-from torch import nn  # noqa: E402
-
-from archcast import datasets, encoders  # noqa: E402
-from archcast.encoders.spaces import get_space  # noqa: E402
+plain, newer = (importlib.import_module(f"_plain_{name}") for name in ("proxies", "newer"))
+network = importlib.import_module("_plain_nasbench201").network
 
 # What the hand-made network's hidden unit is: the loss's derivatives are then fractions.
 H = math.log(3)
