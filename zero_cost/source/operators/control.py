@@ -41,9 +41,9 @@ def loop(call: Call, trips: Value, condition: Value, *state: Value) -> Any:
         values = results[1 : 1 + count]
         rows.append(results[1 + count :])
         at += 1
-    stacked = [torch.stack(column) for column in zip(*rows, strict=True)]
-    empty = [torch.zeros(0)] * (call.outputs - count - len(stacked))
-    return (*values, *stacked, *empty)
+    if not rows:
+        return (*values, *[torch.zeros(0)] * (call.outputs - count))
+    return (*values, *(torch.stack(column) for column in zip(*rows, strict=True)))
 
 
 @operator("Scan")

@@ -103,7 +103,7 @@ def conv_transpose(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None = 
         before == after
         and min(before) >= 0
         and all(e < s for e, s in zip(extra, strides, strict=True))
-    ):  # noqa: E501
+    ):
         return run(x, weight, bias, strides, before, extra, group, dilations)
     whole = run(x, weight, bias, strides, 0, 0, group, dilations)
     ends = [e - a for e, a in zip(extra, after, strict=True)]

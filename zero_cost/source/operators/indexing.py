@@ -21,7 +21,7 @@ def gather(call: Call, x: Tensor, places: Tensor) -> Tensor:
     axis = call.get("axis", 0) % x.dim()
     flat = _positive(places, x.shape[axis]).reshape(-1)
     y = x.index_select(axis, flat)
-    return y.reshape(*x.shape[:axis], *places.shape, *x.shape[axis + 1 :])
+    return y.reshape((*x.shape[:axis], *places.shape, *x.shape[axis + 1 :]))
 
 
 @operator("GatherElements")
@@ -41,7 +41,7 @@ def gather_nd(call: Call, x: Tensor, places: Tensor) -> Tensor:
     index = [_positive(where[..., i], rows.shape[1 + i]) for i in range(depth)]
     first = torch.arange(rows.shape[0], device=x.device)[:, None].expand_as(index[0])
     y = rows[(first, *index)]
-    return y.reshape(*lead, *places.shape[batch:-1], *x.shape[batch + depth :])
+    return y.reshape((*lead, *places.shape[batch:-1], *x.shape[batch + depth :]))
 
 
 _SCATTERED = {"add": "sum", "mul": "prod", "max": "amax", "min": "amin"}

@@ -31,9 +31,9 @@ def matmul_integer(
     """A product of whole numbers less their zero points: one for all, or one a row or column."""
     first, second = a.double(), b.double()
     if a_point is not None:
-        first = first - (a_point.unsqueeze(-1) if a_point.dim() else a_point)
+        first = first - (a_point.unsqueeze(-1) if a_point.numel() > 1 else a_point.reshape(()))
     if b_point is not None:
-        second = second - b_point
+        second = second - (b_point if b_point.numel() > 1 else b_point.reshape(()))
     return torch.matmul(first, second).to(torch.int32)
 
 

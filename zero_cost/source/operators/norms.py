@@ -28,7 +28,7 @@ def batch_norm(
     if call.outputs == 1:
         return y
     if not training:
-        return y, mean, variance
+        return y, mean, variance, mean, variance  # versions before 9 name two results more
     share = call.get("momentum", 0.9)
     axes = [axis for axis in range(x.dim()) if axis != 1]
     now, spread = x.mean(axes), x.var(axes, unbiased=False)

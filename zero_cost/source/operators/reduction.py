@@ -17,22 +17,22 @@ def _product(x: Tensor, axes: list[int], keep: bool) -> Tensor:
     return x
 
 
+def _mean(x: Tensor, axes: list[int], keep: bool) -> Tensor:
+    return x.mean(axes, keep) if x.is_floating_point() else x.double().mean(axes, keep).to(x.dtype)
+
+
 _REDUCE: Final[dict[str, Callable[[Tensor, list[int], bool], Tensor]]] = {
     "ReduceL1": lambda x, axes, keep: x.abs().sum(axes, keep),
     "ReduceL2": lambda x, axes, keep: (x * x).sum(axes, keep).sqrt(),
     "ReduceLogSum": lambda x, axes, keep: x.sum(axes, keep).log(),
     "ReduceLogSumExp": torch.logsumexp,
     "ReduceMax": torch.amax,
-    "ReduceMean": lambda x, axes, keep: _typed_mean(x, axes, keep),
+    "ReduceMean": _mean,
     "ReduceMin": torch.amin,
     "ReduceProd": _product,
     "ReduceSum": lambda x, axes, keep: x.sum(axes, keep),
     "ReduceSumSquare": lambda x, axes, keep: (x * x).sum(axes, keep),
 }
-
-
-def _typed_mean(x: Tensor, axes: list[int], keep: bool) -> Tensor:
-    return x.mean(axes, keep) if x.is_floating_point() else x.double().mean(axes, keep).to(x.dtype)
 
 
 @operator(*_REDUCE)
@@ -49,7 +49,7 @@ def reduced(call: Call, x: Tensor, axes: Value = None) -> Tensor:
 
 @operator("ArgMax", "ArgMin")
 def extreme(call: Call, x: Tensor) -> Tensor:
-    """Where the largest or smallest number is along an axis, the first of equal ones or the last."""
+    """Where the largest or smallest number is along an axis: the first of equals, or the last."""
     axis, keep = call.get("axis", 0), bool(call.get("keepdims", 1))
     find = torch.argmax if call.op == "ArgMax" else torch.argmin
     if call.get("select_last_index", 0):
