@@ -25,7 +25,8 @@ class GaussianProcess:
     deterministic and has no optimiser to fail.
 
     Args:
-        linear: the linear kernel's part of the prior variance, 0 to 1.
+        linear: the linear kernel's part of the prior variance, 0 to 1, where inputs have mean
+            square one.
 
     Reference:
         Rasmussen & Williams, Gaussian Processes for Machine Learning, 2006, chapters 2 and 5.
@@ -78,7 +79,7 @@ class GaussianProcess:
         """
         length, _, variance = self._chosen
         half = np.linalg.solve(self._factor, self._kernel(self._x, x, length))
-        prior = 1 - self.linear + self.linear * (x**2).mean(1)
+        prior = 1 - self.linear + self.linear * (x**2).sum(1)
         left = np.maximum(prior - (half**2).sum(0), 0)
         mean = self._offset + self._scale * (self._half @ half)
         return mean, self._scale * np.sqrt(variance * left)
@@ -88,7 +89,7 @@ class GaussianProcess:
         local = (1 + z + z * z / 3) * np.exp(-z)
         if not self.linear:
             return local
-        return (1 - self.linear) * local + self.linear * (a @ b.T) / a.shape[1]
+        return (1 - self.linear) * local + self.linear * (a @ b.T)
 
 
 def _distances(a: FloatArray, b: FloatArray) -> FloatArray:

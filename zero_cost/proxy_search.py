@@ -39,8 +39,8 @@ class ProxySearch(ProxyGuided):
 
     Inputs enter by their rank (as normal scores, the median where missing), so that scale,
     outliers and skew do not matter; labels likewise, so that a diverged training does not drown
-    what separates the good ones. Rank-equal inputs are one direction: the inputs are rotated to
-    their principal components first.
+    what separates the good ones. Inputs of equal ranks are one input, the rest is rotated to its
+    principal components. Scores together weigh as much as features together, however many.
 
     Args:
         scores: k names -> (N,) scores, higher is better, NaN where not applicable.
@@ -67,13 +67,14 @@ class ProxySearch(ProxyGuided):
         features: ArrayLike | None = None,
     ) -> None:
         super().__init__(scores, budget, seed)
-        table = self._table
+        blocks = [self._table]
         if features is not None:
             more = np.asarray(features, np.float64)
-            if more.ndim != 2 or len(more) != len(table):
-                raise ShapeError(f"features have shape ({len(table)}, d), not {more.shape}")
-            table = np.concatenate([table, more], 1)
-        self._inputs = _rotated(_normal_scores(table))
+            if more.ndim != 2 or len(more) != len(self._table):
+                raise ShapeError(f"features have shape ({len(self._table)}, d), not {more.shape}")
+            blocks.append(more)
+        rotated = [_rotated(_normal_scores(block)) / math.sqrt(len(blocks)) for block in blocks]
+        self._inputs = np.concatenate(rotated, 1)
         self._first = self._opening()
 
     def forecast(self) -> tuple[FloatArray, FloatArray]:
@@ -161,7 +162,7 @@ def _normal_scores(table: FloatArray) -> FloatArray:
 
 
 def _rotated(table: FloatArray) -> FloatArray:
-    """Principal components of the distinct, standardised columns, unit mean square."""
+    """Principal components of the distinct, standardised columns, rows of mean square one."""
     spread = table.std(0)
     table = (table - table.mean(0))[:, spread > 1e-9] / spread[spread > 1e-9]
     table = np.unique(table.round(6), axis=1)
@@ -171,7 +172,7 @@ def _rotated(table: FloatArray) -> FloatArray:
     power, axes = power[::-1], axes[:, ::-1]
     enough = int(np.searchsorted(np.cumsum(power) / power.sum(), _VARIANCE)) + 1
     rotated = table @ axes[:, : min(enough, _DIRECTIONS)]
-    return rotated / np.sqrt((rotated**2).mean())
+    return rotated / np.sqrt((rotated**2).sum(1).mean())
 
 
 def _expected_improvement(mean: FloatArray, std: FloatArray, best: float) -> FloatArray:
