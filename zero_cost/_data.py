@@ -57,10 +57,25 @@ class Data:
 
     def resized(self, samples: int) -> Data:
         """The same data with another number of samples."""
-        found = Data(
+        return Data(
             samples, self.seed, self._images, self._labels, device=self.device, dtype=self.dtype
         )
-        return found
+
+    def split(self, parts: int) -> list[Data]:
+        """The mini-batch in parts of (nearly) equal size, in order.
+
+        Raises:
+            InvalidSettingError: there are fewer samples than parts.
+        """
+        if not 1 <= parts <= self.samples:
+            raise InvalidSettingError(f"{self.samples} samples do not split into {parts} parts")
+        ends = [self.samples * part // parts for part in range(parts + 1)]
+        return [_Part(self, start, end) for start, end in zip(ends, ends[1:], strict=False)]
+
+    def forget(self, most: int) -> None:
+        """Let go of what is kept, if that is more than some bytes."""
+        if sum(numbers.nbytes for numbers in self._kept.values()) > most:
+            self._kept.clear()
 
     def __call__(self, program: Program, node: int) -> Tensor:
         """(B, channels, *positions) input of a program; the source of an execution."""
@@ -107,6 +122,29 @@ class Data:
         text = f"{self.seed}/{what}"
         digest = int.from_bytes(blake2b(text.encode(), digest_size=7).digest(), "little")
         return torch.Generator().manual_seed(digest)
+
+
+class _Part(Data):
+    """Some of the samples of other data.
+
+    Args:
+        whole: the other data.
+        start: its first sample that counts.
+        end: its first sample after that that does not.
+    """
+
+    def __init__(self, whole: Data, start: int, end: int) -> None:
+        super().__init__(end - start, whole.seed, device=whole.device, dtype=whole.dtype)
+        self._whole, self._start, self._end = whole, start, end
+
+    def resized(self, samples: int) -> Data:
+        return self._whole.resized(samples)
+
+    def __call__(self, program: Program, node: int) -> Tensor:
+        return self._whole(program, node)[self._start : self._end]
+
+    def labels(self, classes: int, positions: Sequence[int] = ()) -> Tensor:
+        return self._whole.labels(classes, positions)[self._start : self._end]
 
 
 def _checked(images: Any, samples: int) -> Tensor:

@@ -215,31 +215,75 @@ class Lab:
 
     @cached_property
     def gradients(self) -> list[tuple[Step, Tensor, Tensor]]:
-        """Of the loss, for each weighted call: the call, by its weights, and by its ``raw``.
+        """Of the loss, for each weighted call: the call, by its weights, and by its channels.
 
-        Gradients have the shapes (K, …) of the weights and (K·B, channels, *positions).
+        Gradients by weights have their shape (K, …). What belongs to channels is (K, B, channels):
+        the sum over positions of ``raw`` times the gradient by it, which is the gradient by a
+        factor on that channel of that sample.
         """
         steps = self.weighted
-        leaves = [s.weight for s in steps] + [s.raw for s in steps]
+        if not steps:
+            return []
+        flows: dict[int, Tensor] = {}
+
+        def catch(step: Step) -> Callable[[Tensor], None]:
+            def flow(grad: Tensor) -> None:  # at once, so that gradients are let go of
+                product = step.raw.detach() * grad.detach()
+                flows[id(step)] = step.split(product.sum(tuple(range(2, product.dim()))))
+
+            return flow
+
+        hooks = [step.raw.register_hook(catch(step)) for step in steps]
         found = torch.autograd.grad(
-            self.loss, leaves, retain_graph=True, create_graph=self.twice, materialize_grads=True
-        )  # type: ignore[arg-type]
-        return list(zip(steps, found[: len(steps)], found[len(steps) :], strict=True))
+            self.loss,
+            [step.weight for step in steps],  # type: ignore[misc]
+            retain_graph=True,
+            create_graph=self.twice,
+            materialize_grads=True,
+        )
+        for hook in hooks:
+            hook.remove()
+        none = [step.split(step.raw.detach().flatten(2)[:, :, 0] * 0) for step in steps]
+        return [
+            (step, grad, flows.get(id(step), zero))
+            for step, grad, zero in zip(steps, found, none, strict=True)
+        ]
 
     @cached_property
     def jacobians(self) -> list[Tensor | None]:
         """For each architecture (B, inputs) derivatives of the sum of its outputs by its input.
 
-        None for an architecture that takes token ids.
+        Of token ids, by their embeddings. None for an architecture without either.
         """
-        inputs = self._forward[2]
-        leaves = [x for x in inputs if x is not None]
+        leaves, places = self._sources()
         if not leaves:
             return [None] * len(self)
         total = torch.stack([found[0].sum() for found in self.outputs]).sum()
+        if not total.requires_grad:
+            return [None if place is None else leaves[place[0]] * 0 for place in places]
         grads = torch.autograd.grad(total, leaves, retain_graph=True, materialize_grads=True)
-        found = iter(grads)
-        return [None if x is None else next(found).flatten(1) for x in inputs]
+        samples = self.data.samples
+        return [
+            None if p is None else grads[p[0]].narrow(0, p[1] * samples, samples).flatten(1)
+            for p in places
+        ]
+
+    def _sources(self) -> tuple[list[Tensor], list[tuple[int, int] | None]]:
+        """What outputs are differentiated by: values; for each architecture which, which copy."""
+        leaves: list[Tensor] = []
+        places: list[tuple[int, int] | None] = [None] * len(self)
+        for a, x in enumerate(self._forward[2]):
+            if x is not None:
+                places[a] = (len(leaves), 0)
+                leaves.append(x)
+        for step in self.steps:
+            if step.instruction.op == "embedding":
+                for k, ((a, node),) in enumerate(step.owners):
+                    reads = self.programs[a].instructions[node].inputs
+                    if places[a] is None and reads[0] == self.programs[a].inputs[0]:
+                        places[a] = (len(leaves), k)
+                leaves.append(step.raw)
+        return leaves, places
 
     def total(self, parts: Iterable[tuple[Step, Tensor]]) -> Tensor:
         """(G,) sums over calls of (K,) contributions."""

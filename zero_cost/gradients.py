@@ -1,36 +1,129 @@
-"""Saliencies: sums over weights of what one backward pass of the loss says of them."""
+"""Saliencies: what one backward pass of the loss says of the weights.
+
+All of them read :attr:`Lab.gradients`, so any number of them costs one backward pass (grasp: two).
+Weights are those of convolutions, linear, recurrent and embedding layers; norms and biases have
+none. An architecture without such layers has no score.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
+from archcast.zero_cost._execute import Step
 from archcast.zero_cost._lab import Lab
 
 
 def grad_norm(lab: Lab) -> Tensor:
-    """(G,) Σ_l ‖∂L/∂W_l‖₂ (Abdelfattah et al., ICLR 2021)."""
-    return lab.total((step, grad.flatten(1).norm(dim=1)) for step, grad, _ in lab.gradients)
+    """(G,) Σ_l ‖∂L/∂W_l‖₂.
+
+    Reference:
+        Abdelfattah et al., "Zero-Cost Proxies for Lightweight NAS", ICLR 2021.
+    """
+    return summed(lab, ((step, grad.flatten(1).norm(dim=1)) for step, grad, _ in lab.gradients))
 
 
 def snip(lab: Lab) -> Tensor:
-    """(G,) Σ |W ⊙ ∂L/∂W| (Lee et al., ICLR 2019)."""
-    return lab.total(
-        (step, (_weights(step.weight) * grad).abs().flatten(1).sum(1))
-        for step, grad, _ in lab.gradients
+    """(G,) Σ |W ⊙ ∂L/∂W|.
+
+    Reference:
+        Lee et al., "SNIP: Single-Shot Network Pruning Based on Connection Sensitivity", ICLR 2019.
+    """
+    return summed(
+        lab,
+        ((step, (weights(step) * grad).abs().flatten(1).sum(1)) for step, grad, _ in lab.gradients),
     )
 
 
-def _weights(weight: Tensor | None) -> Tensor:
-    assert weight is not None
-    return weight.detach()
+def plain(lab: Lab) -> Tensor:
+    """(G,) Σ W ⊙ ∂L/∂W.
+
+    A layer that a batch norm follows gives nothing: the loss does not change with its scale. So
+    this is about the layers without a norm, and near zero for most networks.
+
+    Reference:
+        Abdelfattah et al., "Zero-Cost Proxies for Lightweight NAS", ICLR 2021.
+    """
+    return summed(
+        lab, ((step, (weights(step) * grad).flatten(1).sum(1)) for step, grad, _ in lab.gradients)
+    )
+
+
+def grasp(lab: Lab) -> Tensor:
+    """(G,) −Σ W ⊙ (H g), H the loss's Hessian by all weights, g its gradient.
+
+    Reference:
+        Wang et al., "Picking Winning Tickets Before Training by Preserving Gradient Flow", ICLR
+        2020.
+    """
+    found = lab.gradients
+    if not found:
+        return summed(lab, ())
+    leaves = [step.weight for step, _, _ in found]
+    product = torch.stack([(grad.detach() * grad).sum() for _, grad, _ in found]).sum()
+    if not product.requires_grad:  # the loss is linear in all weights
+        return summed(lab, ((step, grad.new_zeros(step.copies)) for step, grad, _ in found))
+    second = torch.autograd.grad(
+        product,
+        leaves,  # type: ignore[arg-type]
+        retain_graph=True,
+        materialize_grads=True,
+    )
+    parts = zip((step for step, _, _ in found), second, strict=True)
+    return -summed(lab, ((step, (weights(step) * h).flatten(1).sum(1)) for step, h in parts))
+
+
+def fisher(lab: Lab) -> Tensor:
+    """(G,) ½ Σ over layers and channels of fan-in · E over samples of (Σ_positions a · ∂L/∂a)².
+
+    Activations a are what leaves a layer, before its norm. A channel counts as often as it has
+    weights, because published scores spread its number over them before they sum.
+
+    Reference:
+        Turner et al., "BlockSwap: Fisher-Guided Block Substitution for Network Compression on a
+        Budget", ICLR 2020; as computed in NAS-Bench-Suite-Zero.
+    """
+
+    def channels(step: Step, flow: Tensor) -> Tensor:
+        assert step.instruction.weight is not None
+        return flow.square().mean(1).sum(1) / 2 * step.instruction.weight.fan_in
+
+    return summed(lab, ((step, channels(step, flow)) for step, _, flow in lab.gradients))
 
 
 def l2_norm(lab: Lab) -> Tensor:
-    """(G,) Σ_l ‖W_l‖₂ (Abdelfattah et al., ICLR 2021)."""
-    found = []
-    for program in lab.programs:
-        keys = [program.instructions[i].weight for i in program.weighted]
-        norms = [lab.weights(key).norm() for key in keys if key]
-        found.append(torch.stack(norms).sum() if norms else torch.tensor(0.0))
-    return torch.stack(found).double().cpu()
+    """(G,) Σ_l ‖W_l‖₂.
+
+    Reference:
+        Abdelfattah et al., "Zero-Cost Proxies for Lightweight NAS", ICLR 2021.
+    """
+    norms = {
+        key: lab.weights(key).norm().double()
+        for program in lab.programs
+        for i in program.weighted
+        if (key := program.instructions[i].weight)
+    }
+    found = summed(lab, ())
+    for a, program in enumerate(lab.programs):
+        for i in program.weighted:
+            key = program.instructions[i].weight
+            found[a] += norms[key].cpu() if key else 0.0
+    return found
+
+
+def weights(step: Step) -> Tensor:
+    """(K, …) weights of a call, as numbers."""
+    assert step.weight is not None
+    return step.weight.detach()
+
+
+def summed(lab: Lab, parts: Iterable[tuple[Step, Tensor]]) -> Tensor:
+    """(G,) sums over calls; NaN and a reason for an architecture that trains nothing."""
+    found = lab.total((step, values.detach()) for step, values in parts)
+    for a, program in enumerate(lab.programs):
+        if not program.weighted:
+            lab.refuse(a, "no trained weights")
+            found[a] = float("nan")
+    return found
