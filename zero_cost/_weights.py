@@ -53,6 +53,11 @@ class Weights:
             found = self._kept[key] = self.draw(key)
         return found
 
+    def forget(self, most: int) -> None:
+        """Let go of what is kept, if that is more than some bytes."""
+        if sum(numbers.nbytes for numbers in self._kept.values()) > most:
+            self._kept.clear()
+
     def draw(self, key: Weight) -> torch.Tensor:
         """The same as calling, but not kept."""
         import torch

@@ -5,47 +5,33 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from archcast.encoders.errors import DeviceError, InvalidSettingError, MissingExtraError
-from archcast.zero_cost._program import Program, compile_graph
+from archcast.encoders._engine import Engine, run
+from archcast.encoders.errors import InvalidSettingError, MissingExtraError, ShapeError
+from archcast.zero_cost._cache import Kept, ScoreCache, data_fingerprint
+from archcast.zero_cost._settings import Found, Settings
+from archcast.zero_cost._weights import INITIALISATIONS
 from archcast.zero_cost.catalogue import CLASSIC, get_proxy, implementation
 
 if TYPE_CHECKING:
-    import torch
+    import pandas as pd
 
     from archcast.encoders.graph import ComputeGraph
+    from archcast.zero_cost._bench import Bench
     from archcast.zero_cost._proxy import Proxy
 
 FloatArray = NDArray[np.float64]
-#: Why a score is missing where the network did not fit.
-_TOO_BIG: Final = "needs about {0:.1f} GB of memory, of {1:.1f} GB: give fewer samples"
-#: Values kept for each activation: by a forward pass that lets go of them, and for gradients.
-_KEPT_FOR_GRADIENTS: Final = 3
 
-
-@dataclass(frozen=True)
-class Settings:
-    """What scores depend on, beside the architecture and the code.
-
-    Attributes:
-        samples: B, samples in the mini-batch.
-        seed: of weights, inputs and labels.
-        init: initialisation, see :class:`~archcast.zero_cost._weights.Weights`.
-        device: ``cpu``, ``cuda``, ``cuda:1``, …
-        batch: most architectures in one launch; None adapts it to the memory.
-        memory: bytes to use; None takes half of what is free.
-    """
-
-    samples: int = 32
-    seed: int = 0
-    init: str = "kaiming"
-    device: str = "cpu"
-    batch: int | None = None
-    memory: int | None = None
+#: Most architectures, and multiply-accumulates, of a part: some ten seconds of a processor. What a
+#: part found is kept in the cache before the next one is looked at.
+_PART: Final = 64
+_PART_MACS: Final = 2e12
+_PART_MACS_GPU: Final = 2e14
 
 
 @dataclass
@@ -53,203 +39,35 @@ class Scores(Mapping[str, FloatArray]):
     """Scores by proxy; a mapping from names to (N,) arrays, higher is better.
 
     Attributes:
-        values: name -> (N,) scores, NaN where there is none.
+        table: name -> (N,) scores, NaN where there is none.
         reasons: name -> {row: why there is none}.
     """
 
-    values: dict[str, FloatArray]
+    table: dict[str, FloatArray]
     reasons: dict[str, dict[int, str]] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> FloatArray:
-        return self.values[name]
+        return self.table[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.values)
+        return iter(self.table)
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.table)
 
+    def to_pandas(self) -> pd.DataFrame:
+        """A table with a row for each architecture and a column for each proxy.
 
-def score_graphs(
-    graphs: Sequence[ComputeGraph],
-    proxies: Sequence[str],
-    settings: Settings,
-    data: tuple[Any, Any] | None = None,
-) -> Scores:
-    """Scores of graphs, in this process and without a cache; see :func:`score`."""
-    wanted = [get_proxy(name) for name in proxies]
-    scores = Scores({p.name: np.full(len(graphs), np.nan) for p in wanted}, {})
-    scores.reasons.update({p.name: {} for p in wanted})
-    rows: dict[ComputeGraph, list[int]] = {}
-    for row, graph in enumerate(graphs):
-        rows.setdefault(graph, []).append(row)
-    different = list(rows)
-    for proxy in wanted:
-        if not proxy.needs:
-            compute = implementation(proxy)
-            for graph, places in rows.items():
-                scores.values[proxy.name][places] = compute(graph)
-    run = [proxy for proxy in wanted if proxy.needs]
-    if run and different:
-        bench = _Bench(run, settings, data)
-        for found in bench.all(different):
-            for name, index, value, reason in found:
-                places = rows[different[index]]
-                scores.values[name][places] = value
-                if reason:
-                    scores.reasons[name].update(dict.fromkeys(places, reason))
-    return scores
-
-
-#: Proxy, architecture, score, and why there is none.
-_Found = tuple[str, int, float, str]
-
-
-class _Bench:
-    """Runs proxies on chunks of architectures that fit into memory."""
-
-    def __init__(
-        self, proxies: Sequence[Proxy], settings: Settings, data: tuple[Any, Any] | None
-    ) -> None:
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
         try:
-            import torch
+            import pandas as pd
         except ImportError as error:
-            raise MissingExtraError(
-                f"{proxies[0].name} runs networks: pip install 'archcast[torch]'"
-            ) from error
-        from archcast.zero_cost._data import Data
-        from archcast.zero_cost._weights import Weights
-
-        self.proxies, self.settings = proxies, settings
-        self.device = _device(settings.device)
-        self.memory = settings.memory or _free_memory(self.device) // 2
-        images, labels = data or (None, None)
-        self.data = Data(settings.samples, settings.seed, images, labels, device=self.device)
-        init: Any = settings.init
-        self.weights = Weights(settings.seed, init, self.device, torch.float32)
-        self.differentiate = any("gradients" in p.needs for p in proxies)
-        self.twice = any("second_gradients" in p.needs for p in proxies)
-
-    def all(self, graphs: Sequence[ComputeGraph]) -> Iterator[list[_Found]]:
-        """Scores of all graphs, as they are found."""
-        programs = [compile_graph(graph) for graph in graphs]
-        for chunk in self._chunks(programs):
-            yield self._safely(chunk, programs)
-
-    def _bytes(self, program: Program) -> int:
-        """About what a program needs."""
-        values = program.elements * _KEPT_FOR_GRADIENTS if self.differentiate else program.peak
-        return 4 * self.settings.samples * values * (2 if self.twice else 1)
-
-    def _chunks(self, programs: Sequence[Program]) -> Iterator[list[int]]:
-        """Architectures that are run together: neighbours, as many as fit."""
-        chunk: list[int] = []
-        used = 0
-        limit = self.settings.batch or 64
-        for index, program in enumerate(programs):
-            need = self._bytes(program)
-            if chunk and (used + need > self.memory or len(chunk) == limit):
-                yield chunk
-                chunk, used = [], 0
-            chunk.append(index)
-            used += need
-        if chunk:
-            yield chunk
-
-    def _safely(self, chunk: list[int], programs: Sequence[Program]) -> list[_Found]:
-        """Scores of a chunk; where that fails, of its halves, down to one architecture."""
-        need = max(self._bytes(programs[i]) for i in chunk)
-        if len(chunk) == 1 and need > self.memory:
-            reason = _TOO_BIG.format(need / 1e9, self.memory / 1e9)
-            return [(p.name, chunk[0], np.nan, reason) for p in self.proxies]
-        try:
-            return self._scored(chunk, programs, self.proxies)
-        except (RuntimeError, ArithmeticError, MemoryError) as error:
-            if len(chunk) > 1:
-                half = len(chunk) // 2
-                return [
-                    *self._safely(chunk[:half], programs),
-                    *self._safely(chunk[half:], programs),
-                ]
-            if len(self.proxies) == 1:
-                return [(self.proxies[0].name, chunk[0], np.nan, _line(error))]
-        found = []
-        for proxy in self.proxies:  # one of them spoils it: find out which
-            try:
-                found += self._scored(chunk, programs, [proxy])
-            except (RuntimeError, ArithmeticError, MemoryError) as error:
-                found.append((proxy.name, chunk[0], np.nan, _line(error)))
-        return found
-
-    def _scored(
-        self, chunk: list[int], programs: Sequence[Program], proxies: Sequence[Proxy]
-    ) -> list[_Found]:
-        from archcast.zero_cost._lab import Lab, Observer
-
-        chosen = [programs[i] for i in chunk]
-        made = {p.name: implementation(p) for p in proxies}
-        observers = {
-            name: compute(chosen)
-            for name, compute in made.items()
-            if isinstance(compute, type) and issubclass(compute, Observer)
-        }
-        lab = Lab(
-            chosen,
-            self.weights,
-            self.data,
-            observers.values(),
-            width=self._width(chosen),
-            differentiate=self.differentiate,
-            twice=self.twice,
-        )
-        lab.watch()
-        found: list[_Found] = []
-        for name, compute in made.items():
-            if name in observers:
-                values, reasons = observers[name].scores(), observers[name].reasons
-            else:
-                lab.reasons = {}
-                values, reasons = compute(lab), lab.reasons
-            for index, a, value in zip(chunk, range(len(chunk)), values.tolist(), strict=True):
-                found.append(_judged(name, index, float(value), reasons.get(a, "")))
-        return found
-
-    def _width(self, programs: Sequence[Program]) -> int:
-        """Architectures whose operators run in one call: many where values are small."""
-        largest = max(program.largest for program in programs) * self.settings.samples * 4
-        room = 1 << 18 if self.device.type == "cpu" else 1 << 30
-        return max(1, min(len(programs), room // largest))
-
-
-def _judged(name: str, index: int, value: float, reason: str) -> _Found:
-    """A score that is no number is none."""
-    if np.isfinite(value):
-        return name, index, value, ""
-    return name, index, np.nan, reason or f"the score is {value}"
-
-
-def _line(error: BaseException) -> str:
-    text = next((line for line in str(error).splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {text[:200]}"
-
-
-def _device(name: str) -> torch.device:
-    import torch
-
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise DeviceError("no CUDA device is at hand; take device='cpu'")
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise DeviceError(f"no such device {name!r}: {_line(error)}") from error
-
-
-def _free_memory(device: torch.device) -> int:
-    if device.type == "cuda":
-        import torch
-
-        return int(torch.cuda.mem_get_info(device)[0])
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+            raise MissingExtraError("to_pandas needs pandas: pip install 'archcast[train]'") from (
+                error
+            )
+        return pd.DataFrame(self.table)
 
 
 def score(
@@ -264,8 +82,15 @@ def score(
     data: tuple[Any, Any] | None = None,
     input_shape: Any = None,
     memory: int | None = None,
+    cache: bool | str | os.PathLike[str] = True,
+    engine: Engine = "local",
+    workers: int = 1,
+    progress: bool = False,
 ) -> Scores:
     """Score architectures without training them.
+
+    Equal architectures are scored once. Scores are kept on disk as they are found, so that a call
+    that was interrupted goes on where it was when it is made again.
 
     Args:
         archs: N architectures, whatever :func:`archcast.encoders.read` takes: ONNX files, modules,
@@ -281,19 +106,209 @@ def score(
             standard normal numbers, uniform token ids, and labels by chance.
         input_shape: for sources that do not say what they take.
         memory: bytes to use; half of what is free by default.
+        cache: whether scores found before are taken and new ones kept, in the library's cache
+            folder; or the file to keep them in. Device, batch, memory and workers do not matter to
+            it; settings, data and the proxy's code do.
+        engine: ``local`` processes, or ``ray``: a Ray cluster, that of ``RAY_ADDRESS`` or one
+            started on this machine. Only this process touches the cache.
+        workers: processes to score with.
+        progress: show a progress bar.
 
     Returns:
         Name -> (N,) scores, higher is better; NaN with a reason where a proxy does not apply.
 
     Raises:
-        InvalidSettingError: no such proxy or initialisation.
-        MissingExtraError: torch is not installed, and a proxy runs networks.
+        InvalidSettingError: no such proxy, initialisation or engine; a number below 1.
+        ShapeError: data of another shape.
+        MissingExtraError: torch is not installed, and a proxy runs networks; Ray is not.
         DeviceError: no such device.
+        StorageError: ``cache`` names a file that is no cache of scores.
         ArchcastError: an architecture cannot be read.
     """
     from archcast.encoders import read_all
 
+    wanted = {name: get_proxy(name) for name in proxies}
     if samples < 1 or (batch is not None and batch < 1):
         raise InvalidSettingError("samples and batch are at least 1")
-    settings = Settings(samples, seed, init, device, batch, memory)
-    return score_graphs(read_all(archs, input_shape), proxies, settings, data)
+    if init not in INITIALISATIONS:
+        known = ", ".join(INITIALISATIONS)
+        raise InvalidSettingError(f"unknown initialisation {init!r}; there are {known}")
+    graphs = read_all(archs, input_shape)
+    places: dict[ComputeGraph, list[int]] = {}
+    for row, graph in enumerate(graphs):
+        places.setdefault(graph, []).append(row)
+    scores = Scores(
+        {name: np.full(len(graphs), np.nan) for name in wanted}, {name: {} for name in wanted}
+    )
+    moving = {name: proxy for name, proxy in wanted.items() if proxy.needs}
+    for name in wanted.keys() - moving.keys():
+        compute = implementation(wanted[name])
+        for graph, rows in places.items():
+            scores.table[name][rows] = compute(graph)
+    if moving and graphs:
+        settings = Settings(samples, seed, init, device, batch, memory)  # type: ignore[arg-type]
+        work = _Work(moving, settings, _arrays(data), engine, workers, progress)
+        for name, graph, (value, reason) in work.results(list(places), cache):
+            scores.table[name][places[graph]] = value
+            if reason:
+                scores.reasons[name].update((row, reason) for row in places[graph])
+    return scores
+
+
+#: Name of a proxy, architecture, its score.
+_Result = tuple[str, "ComputeGraph", Kept]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Proxies that run networks, and how they are run."""
+
+    proxies: dict[str, Proxy]
+    settings: Settings
+    data: tuple[Any, Any] | None
+    engine: Engine
+    workers: int
+    progress: bool
+
+    def results(
+        self, graphs: Sequence[ComputeGraph], cache: bool | str | os.PathLike[str]
+    ) -> Iterator[_Result]:
+        """Scores of graphs that all differ: those known, then others as they are found."""
+        kept = self._cache(cache)
+        try:
+            missing: dict[ComputeGraph, list[str]] = {graph: [] for graph in graphs}
+            hashes = [graph.hash for graph in graphs]
+            for name, proxy in self.proxies.items():
+                known = kept.find(proxy, hashes) if kept else {}
+                for graph in graphs:
+                    if graph.hash in known:
+                        yield name, graph, known[graph.hash]
+                    else:
+                        missing[graph].append(name)
+            for part, found in self._computed(missing):
+                if kept:
+                    rows = [
+                        (f.proxy, part[f.place].hash, (f.value, f.reason))
+                        for f in found
+                        if f.lasting
+                    ]
+                    kept.keep(self.proxies, rows)
+                for f in found:
+                    yield f.proxy, part[f.place], (f.value, f.reason)
+        finally:
+            if kept:
+                kept.close()
+
+    def _cache(self, cache: bool | str | os.PathLike[str]) -> ScoreCache | None:
+        if cache is False:
+            return None
+        images, labels = self.data or (None, None)
+        matters = {
+            "samples": self.settings.samples,
+            "seed": self.settings.seed,
+            "init": self.settings.init,
+            "data": data_fingerprint(images, labels) if self.data else "",
+            "dtype": "float32",
+        }
+        return ScoreCache(None if cache is True else Path(cache), matters)
+
+    def _computed(
+        self, missing: Mapping[ComputeGraph, list[str]]
+    ) -> Iterator[tuple[list[ComputeGraph], list[Found]]]:
+        """Parts and their scores, as they are found."""
+        groups: dict[tuple[str, ...], list[ComputeGraph]] = {}
+        for graph, names in missing.items():
+            if names:
+                groups.setdefault(tuple(names), []).append(graph)
+        jobs = [
+            (part, names, self.settings, self.data, *self._division())
+            for names, graphs in groups.items()
+            for part in self._parts(graphs, names)
+        ]
+        found = run(
+            _score_part,
+            jobs,
+            workers=self.workers,
+            engine=self.engine,
+            label="scoring" if self.progress else "",
+            unit="nets",
+            sizes=[len(job[0]) for job in jobs],
+        )
+        try:
+            for job, results in zip(jobs, found, strict=True):
+                yield job[0], results
+        finally:
+            _BENCHES.clear()
+
+    def _division(self) -> tuple[int, int]:
+        """Processes that share a machine's memory, and threads of each (0: as they are)."""
+        if self.workers == 1 and self.engine == "local":
+            return 1, 0
+        processors = os.cpu_count() or 1
+        share = min(self.workers, processors)
+        return share, processors // share if self.engine == "local" else 0  # Ray sees to its own
+
+    def _parts(
+        self, graphs: Sequence[ComputeGraph], names: Sequence[str]
+    ) -> Iterator[list[ComputeGraph]]:
+        """Graphs in parts of about one cost, in order."""
+        passes = max(sum(self.proxies[name].cost for name in names), 1.0)
+        most = _PART_MACS_GPU if self.settings.device.startswith("cuda") else _PART_MACS
+        part: list[ComputeGraph] = []
+        spent = 0.0
+        for graph in graphs:
+            cost = graph.macs * self.settings.samples * passes
+            if part and (len(part) >= (self.settings.batch or _PART) or spent + cost > most):
+                yield part
+                part, spent = [], 0.0
+            part.append(graph)
+            spent += cost
+        if part:
+            yield part
+
+
+#: The bench of this process, by what it was made for: weights that it drew are used again.
+_BENCHES: Final[dict[object, Bench]] = {}
+
+
+def _score_part(
+    graphs: Sequence[ComputeGraph],
+    names: Sequence[str],
+    settings: Settings,
+    data: tuple[Any, Any] | None,
+    share: int,
+    threads: int,
+) -> list[Found]:
+    """Scores of a few graphs: what one process does at a time."""
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{names[0]} runs networks: pip install 'archcast[torch]'"
+        ) from error
+    from archcast.zero_cost._bench import Bench
+
+    if threads:
+        torch.set_num_threads(threads)
+    key = (settings, data_fingerprint(*data) if data else "", share)
+    if key not in _BENCHES:
+        _BENCHES.clear()
+        _BENCHES[key] = Bench(settings, data, share)
+    return list(_BENCHES[key].scores(graphs, [get_proxy(name) for name in names]))
+
+
+def _arrays(data: tuple[Any, Any] | None) -> tuple[Any, Any] | None:
+    """Images and labels as arrays: tensors of a GPU do not travel."""
+    if data is None:
+        return None
+    images, labels = data
+    return _array(images), None if labels is None else _array(labels)
+
+
+def _array(values: Any) -> NDArray[Any]:
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+    found = np.asarray(values)
+    if found.dtype.kind not in "fiub":
+        raise ShapeError(f"data are arrays of numbers, not {type(values).__name__}")
+    return found
