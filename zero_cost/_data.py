@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -70,7 +71,7 @@ class Data:
         if not 1 <= parts <= self.samples:
             raise InvalidSettingError(f"{self.samples} samples do not split into {parts} parts")
         ends = [self.samples * part // parts for part in range(parts + 1)]
-        return [_Part(self, start, end) for start, end in zip(ends, ends[1:], strict=False)]
+        return [_Part(self, start, end) for start, end in pairwise(ends)]
 
     def forget(self, most: int) -> None:
         """Let go of what is kept, if that is more than some bytes."""
