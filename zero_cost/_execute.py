@@ -77,12 +77,14 @@ class Mode:
         separate: each architecture has its own copy of every weight, to differentiate by.
         width: architectures whose operators may run in one call.
         change: what becomes of weights before they are used (their absolute values, say).
+        replace: gives what takes the place of a call's result (the same, scaled, say).
     """
 
     norm: bool = True
     separate: bool = False
     width: int = 1
     change: Callable[[Tensor], Tensor] | None = None
+    replace: Callable[[Step], Tensor] | None = None
 
 
 class _Node(NamedTuple):
@@ -252,11 +254,15 @@ class _Runner:
         raw = value = apply(call, inputs)
         if step.norm and self.mode.norm:
             value = batch_norm(raw, len(indices))
+        if self.observe or self.mode.replace:
+            owners = tuple(tuple(self.union.owners[i]) for i in indices)
+            made = Step(step, owners, inputs, raw, value, weight)
+            if self.mode.replace:
+                value = made.value = self.mode.replace(made)
+            if self.observe:
+                self.observe(made)
         for k, index in enumerate(indices):
             self.values.held[index] = (value, k)
-        if self.observe:
-            owners = tuple(tuple(self.union.owners[i]) for i in indices)
-            self.observe(Step(step, owners, inputs, raw, value, weight))
         for index in indices:
             self._finish(index)
 
