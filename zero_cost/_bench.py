@@ -133,7 +133,7 @@ class Bench:
             for proxy in failed:
                 yield from self._safely(chunk, [proxy])
         for name, reason in refused.items():
-            yield Found(name, *chunk, float("nan"), reason, lasting=False)
+            yield Found(name, next(iter(chunk)), float("nan"), reason, lasting=False)
 
     def _too_big(self, program: Program, proxies: Sequence[Proxy]) -> dict[str, str]:
         """Proxies that an architecture alone has no memory for, and why."""

@@ -29,10 +29,7 @@ def export(benchmark: Benchmark, path: str | Path, tasks: Sequence[str] | None =
         UnknownTaskError: no such task.
         MissingExtraError: Parquet needs pyarrow.
     """
-    place = Path(path)
-    if place.suffix not in _WRITERS:
-        known = ", ".join(_WRITERS)
-        raise StorageError(f"{place.name}: the ending says the format; it is one of {known}")
+    check_ending(Path(path))
     names = list(benchmark.tasks if tasks is None else tasks)
     columns: dict[str, list[Any]] = {
         "spec": list(benchmark.specs),
@@ -40,8 +37,31 @@ def export(benchmark: Benchmark, path: str | Path, tasks: Sequence[str] | None =
     }
     for task in names:
         columns[task] = [None if isnan(v) else v for v in benchmark.labels(task).tolist()]
-    write = _WRITERS[place.suffix]
-    write_atomically(place, lambda file: write(file, columns))
+    write_columns(Path(path), columns)
+
+
+def write_columns(path: Path, columns: dict[str, list[Any]]) -> None:
+    """Write columns of equal length as one file; None is a missing value.
+
+    Raises:
+        StorageError: another ending than ``.csv``, ``.jsonl`` or ``.parquet``, or the file cannot
+            be written.
+        MissingExtraError: Parquet needs pyarrow.
+    """
+    check_ending(path)
+    write = _WRITERS[path.suffix]
+    write_atomically(path, lambda file: write(file, columns))
+
+
+def check_ending(path: Path) -> None:
+    """Whether a table can be written under such a name.
+
+    Raises:
+        StorageError: the ending says no format.
+    """
+    if path.suffix not in _WRITERS:
+        known = ", ".join(_WRITERS)
+        raise StorageError(f"{path.name}: the ending says the format; it is one of {known}")
 
 
 def _rows(columns: dict[str, list[Any]]) -> Iterator[tuple[Any, ...]]:

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from archcast.cli import adapt, compare, datasets, demo, evaluate, predict, pretrain, show, tasks
+from archcast.cli import (
+    adapt,
+    compare,
+    datasets,
+    demo,
+    evaluate,
+    predict,
+    pretrain,
+    proxies,
+    show,
+    tasks,
+)
 
 app = typer.Typer(
     name="archcast",
@@ -41,6 +52,7 @@ app.command(no_args_is_help=True)(predict.predict)
 app.command()(demo.demo)
 app.command(no_args_is_help=True)(compare.compare)
 app.command()(tasks.tasks)
+app.command(no_args_is_help=True)(proxies.proxies)
 app.command(no_args_is_help=True)(show.show)
 app.add_typer(datasets.app, name="datasets")
 app.command(no_args_is_help=True)(adapt.adapt)
