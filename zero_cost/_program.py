@@ -131,7 +131,7 @@ class Program:
     @cached_property
     def outputs(self) -> tuple[int, ...]:
         """Nodes whose values are the network's results, the largest first."""
-        ends = [s.inputs[0] for s in self.instructions if s.op == "output" and s.inputs]
+        ends = [s.inputs[0] for s in self.instructions if s.op == "output"] or self.inputs
         return tuple(sorted(dict.fromkeys(ends), key=lambda i: -self.instructions[i].size))
 
     @cached_property
@@ -239,9 +239,11 @@ def compile_graph(graph: ComputeGraph) -> Program:
             parts.append(taken[j] if some else 0)
             taken[j] += some
         span = _span(op, macs, leaving, extent)
+        # A result that depends on no input is given like one.
+        does = op if inputs[i] or op != "output" else "input"
         steps.append(
             Instruction(
-                op, tuple(inputs[i]), leaving, extent, entering, kernel, stride, dilation,
+                does, tuple(inputs[i]), leaving, extent, entering, kernel, stride, dilation,
                 groups, heads, span, normed[i], tuple(parts), weight,
             )
         )  # fmt: skip
@@ -292,7 +294,7 @@ def _normed(graph: ComputeGraph, ops: list[str], inputs: list[list[int]]) -> lis
     bare = [op in _CONVS and spread[i] and not followed[i] for i, op in enumerate(ops)]
     own = sum(op in _OWN_NORMS for op in ops)
     if own and own >= sum(bare) - 1:  # the convolution that makes patches has none either
-        bare = [False] * len(ops)
+        return [False] * len(ops)
     return [bare[i] or op == "affine" for i, op in enumerate(ops)]
 
 
