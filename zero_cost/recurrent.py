@@ -1,0 +1,285 @@
+"""Hidden states of recurrent networks: what they hold after many steps of random inputs.
+
+Two kinds of network are recurrent: those with an operator that runs over positions (``lstm``,
+``gru``, ``rnn``), and those that are one step of time, whose states are inputs and outputs. The
+second kind is stepped here: each new state becomes the previous one of the next step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from math import sqrt
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from archcast.encoders.ops import GROUPS
+from archcast.zero_cost._data import Data
+from archcast.zero_cost._lab import Lab
+from archcast.zero_cost._operators import Call, apply
+from archcast.zero_cost._program import Instruction, Program
+from archcast.zero_cost._weights import Weights
+
+#: Steps of time; the published scores have as many.
+STEPS: Final = 70
+_EPS: Final = 1e-5
+#: Word vectors are uniform within this bound, as the published code draws them.
+_WORDS: Final = 0.1
+_RECURRENT: Final = frozenset(GROUPS["recurrent"])
+
+
+def hidden_covariance(lab: Lab) -> Tensor:
+    """(G,) scores of the first recurrent layer's hidden states over 70 steps of random inputs.
+
+    −Σ [log(v + ε) + 1/(v + ε)] over the eigenvalues v of the correlation of the layer's hidden
+    units, ε = 1e-5: high where units differ, low where some say what others say. A unit that
+    never changes counts as an eigenvalue of zero. Observations are samples times steps (positions
+    for operators that run over them); with fewer of them than units the score says little else.
+
+    The paper describes rows as samples; its code, and its numbers (which reach down to 600, 600
+    and 400 eigenvalues of zero in layers of 600, 600 and 400 units), have units. Weights are the
+    publication's whatever ``init`` is: uniform within 1/√units, word vectors within 0.1.
+
+    Reference:
+        Serianni and Kalita, "Training-free Neural Architecture Search for RNNs and Transformers",
+        ACL 2023.
+    """
+    found = torch.full((len(lab),), float("nan"), dtype=torch.float64)
+    weights = SmallWeights(lab.weights)
+    for a, program in enumerate(lab.programs):
+        states = hidden_states(program, lab.data, weights)
+        if states is None:
+            lab.refuse(a, "no recurrent layer: no lstm, gru or rnn, and no states to feed back")
+        else:
+            found[a] = correlation_score(states)
+    return found
+
+
+def correlation_score(rows: Tensor) -> Tensor:
+    """−Σ [log(v + ε) + 1/(v + ε)] of the eigenvalues v of the correlation of (N, M) rows."""
+    rows = rows.to(torch.float64)
+    rows = rows - rows.mean(1, keepdim=True)
+    norms = rows.norm(dim=1, keepdim=True)
+    rows = torch.where(norms > 0, rows / norms.clamp_min(1e-300), 0.0)
+    values = torch.linalg.eigvalsh(rows @ rows.T).clamp_min(0.0) + _EPS
+    return -(values.log() + 1 / values).sum().cpu()
+
+
+def hidden_states(program: Program, data: Data, weights: SmallWeights) -> Tensor | None:
+    """(units, samples · steps) states of the first recurrent layer; None if there is none."""
+    with torch.inference_mode():
+        for i, step in enumerate(program.instructions):
+            if step.op in _RECURRENT:
+                value = _value(program, data, weights, i)
+                return value.flatten(2).transpose(0, 1).flatten(1)
+        loop = Loop.of(program)
+        return None if loop is None else _stepped(program, data, weights, loop)
+
+
+# ------------------------------------------------------------------ what loops
+@dataclass(frozen=True)
+class Loop:
+    """How a program that is one step of time is fed back.
+
+    Attributes:
+        pairs: input -> the node that becomes it at the next step.
+        hidden: the node by which the first recurrent layer's result leaves.
+    """
+
+    pairs: dict[int, int]
+    hidden: int
+
+    @classmethod
+    def of(cls, program: Program) -> Loop | None:
+        """Find states by their shapes: a graph does not say which output follows which input.
+
+        Inputs are paired with outputs of equal shape that depend on them; first outputs that
+        depend on the fewest inputs, which are those of the first layers, then those with the
+        fewest operators between; ties go by canonical order. So layers are told apart, but of
+        several states of one layer it is not known which is which. What is no state must come
+        in, too, or there is no loop.
+
+        A layer's result is a state that all ways from what it depends on to the network's result
+        lead through; of several that feeding back connects, the last. The first layer's counts.
+        """
+        pairs = _paired(program)
+        words = [i for i in program.inputs if i not in pairs]
+        if not pairs or not words:
+            return None
+        states = sorted(set(pairs.values()))
+        results = [i for i in program.outputs if i not in states] or states[-1:]
+        gates = [i for i in states if _leads_through(program, i, results)] or states[:1]
+        feeds: dict[int, list[int]] = {}
+        for entry, state in pairs.items():
+            feeds.setdefault(state, []).append(entry)
+        hidden = gates[0]
+        for later in gates[1:]:
+            if hidden not in _reached(program, later, feeds):
+                break
+            hidden = later
+        return cls(pairs, hidden)
+
+
+def _paired(program: Program) -> dict[int, int]:
+    """Inputs that are states -> the nodes they come back from."""
+    steps = program.instructions
+    entries = [i for i in program.inputs if i not in program.token_inputs]
+    depends = {end: _inputs_of(program, end) for end in program.outputs}
+    order = []
+    for entry in entries:
+        away = {entry: 0}
+        for i in range(entry + 1, len(steps)):
+            near = [away[j] for j in steps[i].inputs if j in away]
+            if near:
+                away[i] = min(near) + 1
+        far = len(steps)
+        alike = [end for end in program.outputs if _shape(steps[end]) == _shape(steps[entry])]
+        order += [
+            (end not in away, len(depends[end]), away.get(end, far), entry, end) for end in alike
+        ]
+    pairs: dict[int, int] = {}
+    for *_, entry, end in sorted(order):
+        if entry not in pairs and end not in pairs.values():
+            pairs[entry] = end
+    return pairs
+
+
+def _inputs_of(program: Program, node: int) -> set[int]:
+    """Inputs that a node depends on within a step."""
+    return set(_needed(program, node, {})) & set(program.inputs)
+
+
+def _shape(step: Instruction) -> tuple[int, ...]:
+    return (step.channels, *step.extent)
+
+
+def _leads_through(program: Program, gate: int, ends: Sequence[int]) -> bool:
+    """Whether all ways from the inputs that a node depends on to the ends lead through it."""
+    inputs = _inputs_of(program, gate)
+    ahead = [i in inputs for i in range(len(program))]
+    for i, step in enumerate(program.instructions):
+        ahead[i] |= i != gate and any(ahead[j] and j != gate for j in step.inputs)
+    return gate in _needed_by(program, ends) and not any(ahead[i] and i != gate for i in ends)
+
+
+def _needed_by(program: Program, ends: Sequence[int]) -> set[int]:
+    return {j for i in ends for j in _needed(program, i, {})}
+
+
+def _reached(program: Program, start: int, feeds: dict[int, list[int]]) -> set[int]:
+    """Nodes that a node has a way to, in any number of steps of time."""
+    found, waiting = {start}, [start]
+    while waiting:
+        i = waiting.pop()
+        for j in (*program.consumers[i], *feeds.get(i, ())):
+            if j not in found:
+                found.add(j)
+                waiting.append(j)
+    return found
+
+
+def _needed(program: Program, end: int, pairs: dict[int, int]) -> list[int]:
+    """Nodes that a node depends on, in any number of steps of time, in order."""
+    found, waiting = {end}, [end]
+    while waiting:
+        i = waiting.pop()
+        back = (pairs[i],) if i in pairs else ()
+        for j in (*program.instructions[i].inputs, *back):
+            if j not in found:
+                found.add(j)
+                waiting.append(j)
+    return sorted(found)
+
+
+# ----------------------------------------------------------------------- running
+def _stepped(program: Program, data: Data, weights: SmallWeights, loop: Loop) -> Tensor:
+    """(units, samples · steps) states from the first, which is zero, on."""
+    steps, samples = program.instructions, data.samples
+    nodes = _needed(program, loop.hidden, loop.pairs)
+    timed = set(loop.pairs)
+    for i in nodes:
+        timed |= {i} if any(j in timed for j in steps[i].inputs) else set()
+    # What depends on no state is computed for all steps of time at once.
+    still = {
+        i: _drawn(program, data, i, STEPS * samples)
+        for i in nodes
+        if steps[i].op == "input" and i not in timed
+    }
+    _advance(program, [i for i in nodes if i not in timed], still, weights)
+    device, dtype = data.device, data.dtype
+    states = {
+        i: torch.zeros((samples, *_value_shape(steps[i])), device=device, dtype=dtype)
+        for i in nodes
+        if i in loop.pairs
+    }
+    zero = torch.zeros((samples, *_value_shape(steps[loop.hidden])), device=device, dtype=dtype)
+    seen = [zero]
+    moving = [i for i in nodes if i in timed and i not in loop.pairs]
+    read = {j for i in moving for j in steps[i].inputs} | {loop.hidden, *loop.pairs.values()}
+    for t in range(STEPS - 1):
+        values = {i: still[i].narrow(0, t * samples, samples) for i in read if i in still}
+        values |= states
+        _advance(program, moving, values, weights)
+        states = {i: values[loop.pairs[i]] for i in states}
+        seen.append(values[loop.hidden])
+    return torch.stack([x.flatten(1) for x in seen], 2).transpose(0, 1).flatten(1)
+
+
+def _value_shape(step: Instruction) -> tuple[int, ...]:
+    return (step.channels, *(step.extent if step.extent[0] > 1 else step.extent[1:]))
+
+
+def _value(program: Program, data: Data, weights: SmallWeights, end: int) -> Tensor:
+    """What a node holds, with the weights that recurrent networks are given here."""
+    nodes = _needed(program, end, {})
+    inputs = [i for i in nodes if program.instructions[i].op == "input"]
+    values = {i: _drawn(program, data, i, data.samples) for i in inputs}
+    _advance(program, nodes, values, weights)
+    return values[end]
+
+
+class SmallWeights:
+    """Uniform weights within 1/√units, word vectors within 0.1."""
+
+    def __init__(self, weights: Weights) -> None:
+        self._normal = Weights(weights.seed, "normal", weights.device, weights.dtype)
+        self._kept: dict[tuple[object, int], Tensor] = {}
+
+    def __call__(self, step: Instruction) -> Tensor | None:
+        """Weights of an instruction, the same for the same key; None if it has none."""
+        if step.weight is None:
+            return None
+        key = (step.weight, step.channels)
+        if key not in self._kept:
+            bound = _WORDS if step.weight.kind == "embedding" else 1 / sqrt(step.channels)
+            # The distribution function of normal numbers makes them uniform.
+            drawn = self._normal.draw(step.weight)
+            self._kept[key] = torch.erf(drawn / sqrt(2)) * bound
+        return self._kept[key]
+
+
+def _advance(
+    program: Program, nodes: Iterable[int], values: dict[int, Tensor], weights: SmallWeights
+) -> None:
+    """Compute nodes in order, as they are without training: norms pass what they get."""
+    for i in nodes:
+        if i not in values:
+            step = program.instructions[i]
+            inputs = [values[j] for j in step.inputs]
+            values[i] = apply(Call(step, 1, weights(step)), inputs)
+
+
+def _drawn(program: Program, data: Data, node: int, count: int) -> Tensor:
+    """Token ids or standard normal numbers for an input, (count, …)."""
+    step = program.instructions[node]
+    words = program.token_inputs.get(node, 0)
+    shape = (count, *_value_shape(step))
+    text = f"{data.seed}/{program.inputs.index(node)}/{words}/{shape[1:]}/over time"
+    digest = int.from_bytes(blake2b(text.encode(), digest_size=7).digest(), "little")
+    generator = torch.Generator().manual_seed(digest)
+    if words:
+        return torch.randint(words, shape, generator=generator).to(data.device)
+    return torch.randn(shape, generator=generator).to(data.device, data.dtype)
