@@ -1,0 +1,137 @@
+"""Dextr: how independent a network's channels are, and how its outputs bend, from one sample.
+
+Score: ab / (a + b), a = log(1 + Σ σ_min / σ_max) of the features' (C, positions) matrices, b =
+log(1 + κ), κ the extrinsic curvature of the outputs where a circle through input space begins; a
+alone where there is no curvature (outputs that stand still, token ids).
+
+The published code hooks every module, containers included, so that a layer in a ``Sequential``
+counts twice. Here the nodes of the graph count that have weights, before and after their batch norm
+(chosen on TransNAS-Bench-101 and NAS-Bench-101, not on NAS-Bench-201);
+:func:`~archcast.zero_cost.dextr_published.dextr_published` is the published way.
+
+Reference:
+    Asthana et al., "Dextr: Zero-Shot Neural Architecture Search with Singular Value Decomposition
+    and Extrinsic Curvature", TMLR 2025.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import ClassVar, Final
+
+import torch
+from torch import Tensor
+
+from archcast.zero_cost._execute import Mode, Step, execute
+from archcast.zero_cost._data import Data
+from archcast.zero_cost._jets import ORDERS, advanced
+from archcast.zero_cost._lab import Lab, Observer
+from archcast.zero_cost._program import Program
+from archcast.zero_cost._spectra import Pending, first_samples, gram, inverse_condition
+
+#: Output coordinates that the curvature is taken over, at most.
+COORDINATES: Final = 10
+
+
+def dextr(lab: Lab) -> Tensor:
+    """(G,) scores; one forward pass of one sample, and one of a curve."""
+    conditions = Conditions(lab.programs)
+    with torch.inference_mode():
+        lab.run(source=lab.data.resized(1), observe=conditions.see)
+    a = conditions.scores()
+    lab.reasons.update(conditions.reasons)
+    return joined(torch.log1p(a), torch.log1p(curvature(lab)))
+
+
+def joined(a: Tensor, b: Tensor) -> Tensor:
+    """ab / (a + b); a where that is no number because of b; 0 where both are 0."""
+    both = torch.where(a + b > 0, a * b / (a + b), 0)
+    return torch.where(b.isfinite(), both, a)
+
+
+class Conditions(Observer):
+    """Σ over weighted nodes of σ_min / σ_max of the first sample's features.
+
+    Features of one channel or one position have one singular value, and do not count.
+    """
+
+    samples: ClassVar[int | None] = 1
+
+    def __init__(self, programs: Sequence[Program]) -> None:
+        super().__init__(programs)
+        self._pending = Pending(len(programs), inverse_condition)
+        self._seen = torch.zeros(len(programs), dtype=torch.bool)
+
+    def see(self, step: Step) -> None:
+        """Take note of the features of a weighted node, before and after its norm."""
+        if step.instruction.weight is None or step.instruction.op == "embedding":
+            return
+        values = [step.raw, step.value] if step.instruction.norm else [step.value]
+        for value in values:
+            features = first_samples(step.split(value))
+            if min(features.shape[1:]) == 1:
+                continue
+            rows = [[a for a, _ in owners] for owners in step.owners]
+            for found in rows:
+                self._seen[found] = True
+            self._pending.add(gram(features), [(found, 1.0) for found in rows])
+
+    def scores(self) -> Tensor:
+        """(G,) sums; NaN where no features are a matrix."""
+        for a in (~self._seen).nonzero().flatten().tolist():
+            self.reasons[a] = "no weighted layer with several channels and positions"
+        return torch.where(self._seen, self._pending.sums(), float("nan"))
+
+
+def curvature(lab: Lab) -> Tensor:
+    """(G,) extrinsic curvatures κ of the outputs at the beginning of a circle.
+
+    The circle is U₁ cos θ + U₂ sin θ, U a random orthonormal frame of input space, θ = 0. With the
+    first and second derivatives v and b of at most ten output coordinates by θ, κ = |v|⁻³
+    √(|v|²|b|² − (v·b)²). NaN where v = 0, and for networks that take token ids.
+    """
+    found = torch.full((len(lab),), float("nan"), dtype=torch.float64)
+    curves = [a for a, p in enumerate(lab.programs) if not p.token_inputs]
+    if not curves:
+        return found
+    mode = Mode(width=lab.width, replace=advanced)
+    programs = [lab.programs[a] for a in curves]
+    with torch.no_grad():
+        outputs = execute(programs, _Circle(lab.data), lab.weights, mode)
+    for a, result in zip(curves, outputs, strict=True):
+        _, v, b = result[0].flatten(1)[:, :COORDINATES].double()
+        found[a] = bend(v, b).cpu()
+    return found
+
+
+class _Circle:
+    """Gives inputs as jets: (3, C, *positions), of a circle for the first input of a network."""
+
+    def __init__(self, data: Data) -> None:
+        self._point = data.resized(1)
+        self._kept: dict[tuple[int, ...], Tensor] = {}
+
+    def __call__(self, program: Program, node: int) -> Tensor:
+        like = self._point(program, node)
+        if node != program.inputs[0]:
+            return torch.cat([like, torch.zeros_like(like), torch.zeros_like(like)])
+        shape = tuple(like.shape[1:])
+        if shape not in self._kept:
+            first, second = frame(like[0].numel(), self._point.seed).to(like.device, like.dtype).T
+            jet = torch.stack([first, second, -first]).reshape(ORDERS, *shape)
+            self._kept[shape] = jet
+        return self._kept[shape]
+
+
+def frame(size: int, seed: int) -> Tensor:
+    """(size, 2) random orthonormal vectors, float64, every frame equally likely."""
+    digest = blake2b(f"{seed}/circle/{size}".encode(), digest_size=7).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest, "little"))
+    q, r = torch.linalg.qr(torch.randn(size, 2, generator=generator, dtype=torch.float64))
+    return q * torch.sign(torch.diagonal(r))
+
+
+def bend(v: Tensor, b: Tensor) -> Tensor:
+    """Curvature of a curve with velocity v and acceleration b, (n,) each; NaN for v = 0."""
+    return (v @ v) ** -1.5 * ((v @ v) * (b @ b) - (v @ b) ** 2).clamp(min=0).sqrt()
