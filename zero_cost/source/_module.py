@@ -70,7 +70,7 @@ class ModuleNetwork(SourceNetwork):
 
     def mixes_samples(self) -> bool:
         """Whether there is a batch norm in training mode."""
-        norm = nn.modules.batchnorm._BatchNorm  # noqa: SLF001  (what all batch norms are)
+        norm = nn.modules.batchnorm._BatchNorm  # what all batch norms are
         return any(isinstance(part, norm) and part.training for part in self.module.modules())
 
     def run(self, inputs: tuple[Tensor, ...], reshapes: Reshapes) -> Result:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -127,10 +127,11 @@ class SourceNetwork(nn.Module):
 
     def _another_batch(self, inputs: tuple[Tensor, ...]) -> bool:
         """Whether inputs are as the source has them but for their first dimension."""
-        pairs = list(zip(inputs, self.input_shapes, strict=True))
-        if all(tuple(x.shape) == shape for x, shape in pairs):
+        pairs = [(tuple(x.shape), own) for x, own in zip(inputs, self.input_shapes, strict=True)]
+        if not pairs or any(len(now) != len(own) or not own for now, own in pairs):
             return False
-        return all(x.dim() > 0 and tuple(x.shape[1:]) == shape[1:] for x, shape in pairs)
+        (now, *_), (own, *_) = pairs[0]
+        return now != own and all(a[0] * own == b[0] * now and a[1:] == b[1:] for a, b in pairs)
 
     def _in_parts(self, inputs: tuple[Tensor, ...]) -> Result:
         """Parts of the source's own batch, one after another; the last is filled up."""

@@ -191,7 +191,7 @@ class _Runner:
             return self._graph(graph, inner, outer, opset)
 
         call = Call(
-            node.op, attributes, opset, sum(map(bool, node.outputs)), self.training, self.device,
+            node.op, attributes, opset, len(node.outputs), self.training, self.device,
             self.reshapes, body,
         )  # fmt: skip
         if self.moves:

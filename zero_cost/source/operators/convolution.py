@@ -63,7 +63,8 @@ def conv(
     """A convolution; the one on whole numbers has zero points as its last operands."""
     if call.op == "ConvInteger":
         x = x.float() - (0 if bias is None else bias.float())
-        weight = weight.float() - (0 if point is None else point.float())
+        moved = 0 if point is None else point.float().reshape(-1, *[1] * (weight.dim() - 1))
+        weight = weight.float() - moved
         bias = None
     kernel = weight.shape[2:]
     if len(kernel) not in _CONV:
@@ -94,8 +95,7 @@ def conv_transpose(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None = 
         wanted = [n * s for n, s in zip(x.shape[2:], strides, strict=True)]
     if wanted is not None:
         cut = [n - w for n, w in zip(full, wanted[-rank:], strict=True)]
-        lower = auto == "SAME_LOWER"
-        before = [c - c // 2 if lower else c // 2 for c in cut]
+        before = [max(c // 2 if auto == "SAME_UPPER" else c - c // 2, 0) for c in cut]
         after = [c - b for c, b in zip(cut, before, strict=True)]
     group = call.get("group", 1)
     run = _TRANSPOSED[rank]
@@ -120,9 +120,9 @@ def max_pool(call: Call, x: Tensor) -> Any:
     ceil, indexed = bool(call.get("ceil_mode", 0)), call.outputs > 1
     pool = _MAX[len(kernel)]
     plain = before == after and all(2 * b <= k for b, k in zip(before, kernel, strict=True))
+    if indexed and (not plain or call.get("storage_order", 0)):
+        raise unsupported(call, "places of maxima by columns, or under unequal padding")
     if not plain:
-        if indexed:
-            raise unsupported(call, "places of maxima under unequal padding")
         x, before = _padded(x, before, after, float("-inf")), [0] * len(kernel)
     if not indexed:
         return pool(x, kernel, strides, before, dilations, ceil)

@@ -63,8 +63,9 @@ def attention(
     past_key: Tensor | None = None, past_value: Tensor | None = None, *more: Value,
 ) -> Any:  # fmt: skip
     """Scaled dot-product attention (Vaswani et al., 2017), grouped heads included."""
-    if any(value is not None for value in more) or call.outputs > 3:
-        raise unsupported(call, "padded keys, or scores as a result")
+    windowed = call.get("left_window_size", -1) >= 0 or call.get("right_window_size", -1) >= 0
+    if any(value is not None for value in more) or call.outputs > 3 or windowed:
+        raise unsupported(call, "padded keys, a window, or scores as a result")
     flat = q.dim() == 3
     if flat:
         q = _heads(q, call.get("q_num_heads"))
@@ -76,7 +77,8 @@ def attention(
     scores = q @ keys.transpose(-1, -2) * call.get("scale", q.shape[-1] ** -0.5)
     cap = call.get("softcap", 0.0)
     scores = torch.tanh(scores / cap) * cap if cap else scores
-    y = torch.softmax(_masked(call, scores, mask), -1) @ values
+    past = 0 if past_key is None else past_key.shape[2]
+    y = _softmax(_masked(call, scores, mask, past)) @ values
     y = y.transpose(1, 2).flatten(2) if flat else y
     return y if call.outputs == 1 else (y, k, v)
 
@@ -85,11 +87,16 @@ def _heads(x: Tensor, heads: int) -> Tensor:
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
-def _masked(call: Call, scores: Tensor, mask: Tensor | None) -> Tensor:
+def _softmax(scores: Tensor) -> Tensor:
+    """Shares of the keys; all zero where every key is masked out."""
+    return torch.softmax(scores, -1).masked_fill((scores == float("-inf")).all(-1, True), 0.0)
+
+
+def _masked(call: Call, scores: Tensor, mask: Tensor | None, past: int) -> Tensor:
     if call.get("is_causal", 0):
         queries, keys = scores.shape[-2:]
         before = torch.ones(queries, keys, dtype=torch.bool, device=scores.device)
-        scores = scores.masked_fill(~before.tril(keys - queries), float("-inf"))
+        scores = scores.masked_fill(~before.tril(past), float("-inf"))
     if mask is None:
         return scores
     return scores.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else scores + mask

@@ -65,12 +65,14 @@ def top_k(call: Call, x: Tensor, k: Value = None) -> Any:
     return tuple(torch.topk(x, count, call.get("axis", -1), largest, ordered))
 
 
-@operator("CumSum")
+@operator("CumSum", "CumProd")
 def cumulated(call: Call, x: Tensor, axis: Value) -> Tensor:
-    """Sums of all up to each position, itself left out if ``exclusive``."""
+    """Sums or products of all up to each position, itself left out if ``exclusive``."""
     at = int(number(axis, 0))
-    backwards = call.get("reverse", 0)
+    backwards, product = call.get("reverse", 0), call.op == "CumProd"
     x = x.flip(at) if backwards else x
-    y = torch.cumsum(x, at, dtype=x.dtype)
-    y = y - x if call.get("exclusive", 0) else y
+    y = (torch.cumprod if product else torch.cumsum)(x, at, dtype=x.dtype)
+    if call.get("exclusive", 0):
+        first = torch.full_like(y.narrow(at, 0, 1), float(product))
+        y = torch.cat([first, y.narrow(at, 0, y.shape[at] - 1)], at)
     return y.flip(at) if backwards else y

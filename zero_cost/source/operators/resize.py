@@ -129,9 +129,8 @@ def _filtered(call: Call, at: Tensor, n: int, spread: float, mode: str) -> Tenso
         weight = _cubic(distance, call.get("cubic_coeff_a", -0.75))
     else:
         weight = (1 - distance).clamp(min=0)
-    if call.get("exclude_outside", 0) or spread > 1:
+    if call.get("exclude_outside", 0):
         weight = weight * ((first >= 0) & (first < n))
-        weight = weight / weight.sum(1, keepdim=True)
     weight = weight / weight.sum(1, keepdim=True)
     matrix = torch.zeros(at.numel(), n, dtype=torch.float64)
     return matrix.scatter_add(1, first.clamp(0, n - 1), weight)

@@ -220,6 +220,8 @@ def depth_to_space(call: Call, x: Tensor) -> Tensor:
     b = call.get("blocksize")
     n, c, h, w = x.shape
     if call.op == "SpaceToDepth":
+        if call.get("mode", "DCR") == "CRD":
+            return F.pixel_unshuffle(x, b)
         blocks = x.reshape(n, c, h // b, b, w // b, b).permute(0, 3, 5, 1, 2, 4)
         return blocks.reshape(n, c * b * b, h // b, w // b)
     if call.get("mode", "DCR") == "CRD":
