@@ -64,7 +64,14 @@ class Bench:
 
     def scores(self, graphs: Sequence[ComputeGraph], proxies: Sequence[Proxy]) -> Iterator[Found]:
         """Scores of graphs: one for each and each proxy, in any order."""
-        programs = {i: compile_graph(graph) for i, graph in enumerate(graphs)}
+        programs: dict[int, Program] = {}
+        for index, graph in enumerate(graphs):
+            program = compile_graph(graph)
+            lack = _lack(program)
+            if not lack:
+                programs[index] = program
+            for proxy in proxies if lack else ():
+                yield Found(proxy.name, index, float("nan"), lack)
         with kept_pages():
             for chunk in self._chunks(programs, proxies):
                 yield from self._safely(chunk, proxies)
@@ -236,6 +243,13 @@ def free_memory(device: torch.device) -> int:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (AttributeError, OSError, ValueError):
         return 4 << 30
+
+
+def _lack(program: Program) -> str:
+    """Why a program cannot be run, if so."""
+    hungry = (s.op for s in program.instructions if s.op != "input" and not s.inputs)
+    op = next(hungry, "")
+    return f"no whole network: the operator {op} reads nothing" if op else ""
 
 
 def _needs(proxies: Sequence[Proxy]) -> frozenset[str]:

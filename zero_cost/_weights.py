@@ -67,7 +67,7 @@ class Weights:
         digest = int.from_bytes(blake2b(text.encode(), digest_size=7).digest(), "little")
         numbers = INITIALISATIONS[self.init](key, torch.Generator().manual_seed(digest))
         numbers = numbers.to(self.device, self.dtype)
-        if numbers.dim() == 4:
+        if numbers.dim() == 4 and len(numbers) > 1:  # of one channel, torch loses the strides
             numbers = numbers.contiguous(memory_format=torch.channels_last)
         return numbers
 
