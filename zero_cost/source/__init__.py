@@ -70,6 +70,10 @@ def load_source(
         from archcast.zero_cost.source._onnx import OnnxNetwork
 
         return OnnxNetwork(source, input_shape, fresh=fresh, seed=seed).train()
+    if hasattr(source, "steps") and hasattr(source, "weights"):
+        from archcast.zero_cost.source._recording import RecordedNetwork
+
+        return RecordedNetwork(source, seed)
     if hasattr(source, "named_parameters"):
         from archcast.zero_cost.source._module import ModuleNetwork
 
