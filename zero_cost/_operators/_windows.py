@@ -58,6 +58,10 @@ def convolved(call: Call, values: Sequence[Tensor]) -> Tensor:
     rank = x.dim() - 2
     copies = call.copies if call.separate else 1
     kernel = weight.flatten(0, 1) if call.separate else weight
+    if kernel.dtype == torch.float64:
+        # torch 2.13 gives wrong gradients of channels-last float64 weights for a batch of one
+        # whose strides are those of a view.
+        kernel = kernel.contiguous()
     if kernel.dim() < x.dim():
         kernel = kernel.unsqueeze(2)
     function: Any = F.conv2d if rank == 2 else F.conv3d
