@@ -15,6 +15,10 @@ _H: Final[frozenset[Need]] = frozenset(("data", "labels", "gradients", "second_g
 
 _ABDELFATTAH = "Abdelfattah et al., Zero-Cost Proxies for Lightweight NAS, ICLR 2021"
 _SERIANNI = "Serianni & Kalita, Training-free NAS for RNNs and Transformers, ACL 2023"
+_MECO = (
+    "Jiang et al., MeCo: Zero-Shot NAS with One Data and Single Forward Pass via Minimum "
+    "Eigenvalue of Correlation, NeurIPS 2023"
+)
 _AZ_NAS = "Lee & Ham, AZ-NAS: Assembling Zero-Cost Proxies for NAS, CVPR 2024"
 
 _ALL: Final = (
@@ -57,7 +61,7 @@ _ALL: Final = (
     ),
     Proxy(
         "fisher",
-        "Σ over channels of the mean over samples of (Σ_hw a · ∂L/∂a)²",
+        "½ Σ over channels of fan-in × mean over samples of (Σ_hw a · ∂L/∂a)²",
         "Turner et al., BlockSwap: Fisher-Guided Block Substitution, ICLR 2020",
         "gradients:fisher",
         _L,
@@ -68,8 +72,8 @@ _ALL: Final = (
         "log Σ W ⊙ ∂R/∂W, R the output of |W| without norms for an input of ones",
         "Tanaka et al., Pruning Neural Networks Without Any Data, NeurIPS 2020",
         "synflow:synflow",
-        _G,
-        0.3,
+        _D,
+        0.2,
         remark="logarithm of the published score, which overflows for deep networks",
     ),
     Proxy(
@@ -98,7 +102,7 @@ _ALL: Final = (
     ),
     Proxy(
         "zen",
-        "log E‖f(x) − f(x + αε)‖ + Σ log σ of the batch norms",
+        "log E‖f(x) − f(x + αε)‖₁ + Σ log σ of the batch norms, standard normal weights",
         "Lin et al., Zen-NAS: A Zero-Shot NAS for High-Performance Deep Image Recognition, "
         "ICCV 2021",
         "zen:zen",
@@ -133,16 +137,16 @@ _ALL: Final = (
     Proxy(
         "meco",
         "Σ_l λ_min of the correlation of a layer's channels, for one sample",
-        "Jiang et al., MeCo: Zero-Shot NAS with One Data and Single Forward Pass, NeurIPS 2023",
-        "activations:MeCo",
+        _MECO,
+        "meco:MeCo",
         _D,
         0.2,
     ),
     Proxy(
         "meco_opt",
-        "MeCo on at most eight channels a layer, times C / 8",
-        "Jiang et al., MeCo: Zero-Shot NAS with One Data and Single Forward Pass, NeurIPS 2023",
-        "activations:MeCoOpt",
+        "MeCo on eight channels of each layer, times C / 8",
+        _MECO,
+        "meco:MeCoOpt",
         _D,
         0.2,
     ),
