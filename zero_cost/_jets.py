@@ -1,9 +1,9 @@
 """Forward passes of curves: values with their first and second derivatives by a parameter.
 
-A value x(t) is three samples x, x′, x″ of a batch. What is linear in its operands runs on them as
-on any batch; batch norms and ReLUs have their formulas here; everything else is differentiated
-twice in forward mode. So a second derivative costs three forward passes of one sample, of many
-architectures at once, and no backward pass.
+A value x(t) is three samples of a batch: x and its two derivatives. What is linear in its operands
+runs on them as on any batch; batch norms and ReLUs have their formulas here; everything else is
+differentiated twice in forward mode. So a second derivative costs a forward pass of three samples,
+for many architectures at once, and no backward pass.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ ORDERS: Final = 3
 _EPS: Final = 1e-5
 #: What takes sums of operands to sums of results, whatever their number.
 _LINEAR: Final = frozenset(
-    "input conv conv_transpose linear add sub concat avg_pool global_avg_pool reduce resize "
-    "identity affine other".split()
+    ("input", "conv", "conv_transpose", "linear", "add", "sub", "concat", "avg_pool")
+    + ("global_avg_pool", "reduce", "resize", "affine", "gather", "select", "other")
 )
 
 

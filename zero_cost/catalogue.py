@@ -103,8 +103,7 @@ _ALL: Final = (
     Proxy(
         "zen",
         "log E‖f(x) − f(x + αε)‖₁ + Σ log σ of the batch norms, standard normal weights",
-        "Lin et al., Zen-NAS: A Zero-Shot NAS for High-Performance Deep Image Recognition, "
-        "ICCV 2021",
+        "Lin et al., Zen-NAS: A Zero-Shot NAS for High-Performance Image Recognition, ICCV 2021",
         "zen:zen",
         _D,
         2,

@@ -23,8 +23,8 @@ from typing import ClassVar, Final
 import torch
 from torch import Tensor
 
-from archcast.zero_cost._execute import Mode, Step, execute
 from archcast.zero_cost._data import Data
+from archcast.zero_cost._execute import Mode, Step, execute
 from archcast.zero_cost._jets import ORDERS, advanced
 from archcast.zero_cost._lab import Lab, Observer
 from archcast.zero_cost._program import Program
@@ -32,6 +32,9 @@ from archcast.zero_cost._spectra import Pending, first_samples, gram, inverse_co
 
 #: Output coordinates that the curvature is taken over, at most.
 COORDINATES: Final = 10
+#: Outputs this much slower than the features they are made of stand still: the mean over positions
+#: of what a norm has centred there is 0, and what float32 leaves of it has no direction.
+STILL: Final = 1e-5
 
 
 def dextr(lab: Lab) -> Tensor:
@@ -45,7 +48,7 @@ def dextr(lab: Lab) -> Tensor:
 
 
 def joined(a: Tensor, b: Tensor) -> Tensor:
-    """ab / (a + b); a where that is no number because of b; 0 where both are 0."""
+    """What two parts make: ab / (a + b), 0 for 0 and 0; a where there is no b."""
     both = torch.where(a + b > 0, a * b / (a + b), 0)
     return torch.where(b.isfinite(), both, a)
 
@@ -97,11 +100,20 @@ def curvature(lab: Lab) -> Tensor:
         return found
     mode = Mode(width=lab.width, replace=advanced)
     programs = [lab.programs[a] for a in curves]
+    speeds = [0.0] * len(programs)
+
+    def observe(step: Step) -> None:
+        for value, owners in zip(step.values, step.owners, strict=True):
+            for a, node in owners:
+                if node == programs[a].features:
+                    speeds[a] = float(value[1].double().square().mean().sqrt())
+
     with torch.no_grad():
-        outputs = execute(programs, _Circle(lab.data), lab.weights, mode)
-    for a, result in zip(curves, outputs, strict=True):
+        outputs = execute(programs, _Circle(lab.data), lab.weights, mode, observe)
+    for a, result, speed in zip(curves, outputs, speeds, strict=True):
         _, v, b = result[0].flatten(1)[:, :COORDINATES].double()
-        found[a] = bend(v, b).cpu()
+        if float(v.norm()) > STILL * speed:
+            found[a] = bend(v, b).cpu()
     return found
 
 
