@@ -40,7 +40,8 @@ class ProxySearch(ProxyGuided):
     Inputs enter by their rank (as normal scores, the median where missing), so that scale,
     outliers and skew do not matter; labels likewise, so that a diverged training does not drown
     what separates the good ones. Inputs of equal ranks are one input, the rest is rotated to its
-    principal components. Scores together weigh as much as features together, however many.
+    principal components. How much the scores count beside the features, however many these are,
+    is chosen with the process's other settings, by their likelihood.
 
     Args:
         scores: k names -> (N,) scores, higher is better, NaN where not applicable.
@@ -73,8 +74,7 @@ class ProxySearch(ProxyGuided):
             if more.ndim != 2 or len(more) != len(self._table):
                 raise ShapeError(f"features have shape ({len(self._table)}, d), not {more.shape}")
             blocks.append(more)
-        rotated = [_rotated(_normal_scores(block)) / math.sqrt(len(blocks)) for block in blocks]
-        self._inputs = np.concatenate(rotated, 1)
+        self._inputs = [_rotated(_normal_scores(block)) for block in blocks]
         self._first = self._opening()
 
     def forecast(self) -> tuple[FloatArray, FloatArray]:
@@ -88,7 +88,8 @@ class ProxySearch(ProxyGuided):
             InvalidSettingError: nothing was measured yet.
         """
         self.result()
-        process = GaussianProcess(_LINEAR).fit(self._inputs[list(self._values)], self._labels())
+        measured = [block[list(self._values)] for block in self._inputs]
+        process = GaussianProcess(_LINEAR).fit(measured, self._labels())
         return process.predict(self._inputs)
 
     def _next(self) -> int:

@@ -19,7 +19,7 @@ Scale = Literal["min-max", "rank"]
 #: Standard deviations above the mean at which a weighting is judged.
 KAPPA: Final = 2.576
 #: Weightings the acquisition is looked up at: anywhere, and near the best ones tried.
-_ANYWHERE, _NEARBY, _PARENTS, _STEP = 4096, 256, 4, 0.15
+_ANYWHERE, _NEARBY, _PARENTS, _STEP = 2048, 256, 4, 0.15
 
 
 class RoBoT(ProxyGuided):
@@ -133,7 +133,7 @@ class RoBoT(ProxyGuided):
         steps = rng.normal(0, _STEP, (_NEARBY, *parents.shape))
         nearby = np.clip(parents + steps, -1, 1).reshape(-1, len(self.names))
         candidates = np.concatenate([anywhere, nearby])
-        mean, std = GaussianProcess().fit(tried, values).predict(candidates)
+        mean, std = GaussianProcess().fit([tried], values).predict([candidates])
         return candidates[np.argmax(mean + KAPPA * std)]
 
     def _greedy(self) -> int:
