@@ -1,7 +1,73 @@
 """Scores of an architecture that need no training."""
 
-from archcast.zero_cost._proxy import Proxy
-from archcast.zero_cost.catalogue import CLASSIC, PROXIES, get_proxy
-from archcast.zero_cost.scoring import Scores, score
+from __future__ import annotations
 
-__all__ = ["CLASSIC", "PROXIES", "Proxy", "Scores", "get_proxy", "score"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from archcast.zero_cost._proxy import Proxy
+    from archcast.zero_cost.aggregate import AGGREGATES, Aggregate, rank_aggregate
+    from archcast.zero_cost.catalogue import CLASSIC, PROXIES, get_proxy
+    from archcast.zero_cost.dextr import dextr_published
+    from archcast.zero_cost.distillation import diswot_scores
+    from archcast.zero_cost.network import GraphNetwork, materialise
+    from archcast.zero_cost.proxy_search import ProxySearch, proxy_search
+    from archcast.zero_cost.robot import RoBoT, robot_search
+    from archcast.zero_cost.scoring import Scores, score
+    from archcast.zero_cost.source import load_source
+
+#: Name -> module that has it, imported when first asked for: some need torch.
+_HOMES: Final = {
+    "AGGREGATES": "aggregate",
+    "Aggregate": "aggregate",
+    "CLASSIC": "catalogue",
+    "GraphNetwork": "network",
+    "PROXIES": "catalogue",
+    "Proxy": "_proxy",
+    "ProxySearch": "proxy_search",
+    "RoBoT": "robot",
+    "Scores": "scoring",
+    "dextr_published": "dextr",
+    "diswot_scores": "distillation",
+    "get_proxy": "catalogue",
+    "load_source": "source",
+    "materialise": "network",
+    "proxy_search": "proxy_search",
+    "rank_aggregate": "aggregate",
+    "robot_search": "robot",
+    "score": "scoring",
+}
+
+__all__ = [
+    "AGGREGATES",
+    "CLASSIC",
+    "PROXIES",
+    "Aggregate",
+    "GraphNetwork",
+    "Proxy",
+    "ProxySearch",
+    "RoBoT",
+    "Scores",
+    "dextr_published",
+    "diswot_scores",
+    "get_proxy",
+    "load_source",
+    "materialise",
+    "proxy_search",
+    "rank_aggregate",
+    "robot_search",
+    "score",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"archcast.zero_cost.{_HOMES[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

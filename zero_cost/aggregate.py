@@ -53,20 +53,20 @@ class Aggregate:
 
 
 AZ_NAS: Final = Aggregate(
-    ("expressivity", "progressivity", "trainability", "flops"),
+    ("az_expressivity", "az_progressivity", "az_trainability", "flops"),
     "log_rank",
     "Lee & Ham, AZ-NAS: Assembling Zero-Cost Proxies for Network Architecture Search, CVPR 2024",
 )
 #: ``vkdnw`` is the single score: the entropy of the spectrum plus the number of trainable layers.
 VKDNW_AGG: Final = Aggregate(
-    ("vkdnw", "jacov", "expressivity", "trainability", "flops"),
+    ("vkdnw", "jacov", "az_expressivity", "az_trainability", "flops"),
     "log_rank",
     "Týbl & Neumann, Training-free Neural Architecture Search through Variance of Knowledge of "
     "Deep Network Weights, CVPR 2025",
 )
-#: ``ntk`` is the condition number with its sign turned: a small one is good.
+#: ``ntk_condition`` is the condition number with its sign turned: a small one is good.
 TE_NAS: Final = Aggregate(
-    ("ntk", "linear_regions"),
+    ("ntk_condition", "linear_regions"),
     "mean_rank",
     "Chen et al., Neural Architecture Search on ImageNet in Four GPU Hours, ICLR 2021",
 )
