@@ -97,6 +97,8 @@ class Bench:
         chunk: dict[int, Program] = {}
         used = 0
         limit = self.settings.batch or _MOST
+        if self.device.type == "cpu" and "gradients" in _needs(proxies):
+            limit = 1  # nothing is shared, and what was just freed is still in the caches
         for index, program in programs.items():
             need = self._bytes(program, proxies)
             if chunk and (used + need > self._room or len(chunk) == limit):
