@@ -234,12 +234,11 @@ class Lab:
             return flow
 
         hooks = [step.raw.register_hook(catch(step)) for step in steps]
-        found = torch.autograd.grad(
+        found = gradients_of(
             self.loss,
-            [step.weight for step in steps],  # type: ignore[misc]
+            [step.weight for step in steps if step.weight is not None],
             retain_graph=True,
             create_graph=self.twice,
-            materialize_grads=True,
         )
         for hook in hooks:
             hook.remove()
@@ -259,9 +258,7 @@ class Lab:
         if not leaves:
             return [None] * len(self)
         total = torch.stack([found[0].sum() for found in self.outputs]).sum()
-        if not total.requires_grad:
-            return [None if place is None else leaves[place[0]] * 0 for place in places]
-        grads = torch.autograd.grad(total, leaves, retain_graph=True, materialize_grads=True)
+        grads = gradients_of(total, leaves, retain_graph=True)
         samples = self.data.samples
         return [
             None if p is None else grads[p[0]].narrow(0, p[1] * samples, samples).flatten(1)
@@ -302,3 +299,22 @@ class Lab:
 def _show(observers: Iterable[Observer], step: Step) -> None:
     for observer in observers:
         observer.see(step)
+
+
+def gradients_of(
+    total: Tensor,
+    leaves: Sequence[Tensor],
+    *,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+) -> Sequence[Tensor]:
+    """Gradients of a number; zero for what it does not depend on, even if that is all."""
+    if not leaves or not total.requires_grad:
+        return [torch.zeros_like(leaf) for leaf in leaves]
+    return torch.autograd.grad(
+        total,
+        leaves,
+        retain_graph=retain_graph,
+        create_graph=create_graph,
+        materialize_grads=True,
+    )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from archcast.zero_cost._execute import Mode, Step
-from archcast.zero_cost._lab import Lab
+from archcast.zero_cost._lab import Lab, gradients_of
 from archcast.zero_cost._program import Program
 from archcast.zero_cost.gradients import summed
 
@@ -90,8 +90,8 @@ def synflow(lab: Lab) -> Tensor:
     weighted = [step for step in steps if step.weight is not None]
     if not weighted:
         return summed(lab, ())
-    leaves = [step.weight for step in weighted] + [scaled for _, _, scaled, _ in scaling.done]
-    grads = torch.autograd.grad(results.sum(), leaves, materialize_grads=True)  # type: ignore[arg-type]
+    leaves = [step.weight for step in weighted if step.weight is not None]
+    grads = gradients_of(results.sum(), leaves + [scaled for _, _, scaled, _ in scaling.done])
     flows = (
         (step, (step.weight.detach() * grad).flatten(1).sum(1))
         for step, grad in zip(weighted, grads, strict=False)

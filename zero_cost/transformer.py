@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from archcast.zero_cost._execute import Mode, Step
-from archcast.zero_cost._lab import Lab, LayerSum
+from archcast.zero_cost._lab import Lab, LayerSum, gradients_of
 from archcast.zero_cost._program import ACTIVATIONS, Program
 from archcast.zero_cost.static import params
 
@@ -266,8 +266,7 @@ def dss(lab: Lab) -> Tensor:
         outputs = lab.run(source=ones, mode=mode, observe=steps.append)
         total = torch.stack([found[0].sum() for found in outputs]).sum()
     weighted = [step for step in steps if step.weight is not None]
-    leaves = [step.weight for step in weighted]
-    grads = torch.autograd.grad(total, leaves, materialize_grads=True) if leaves else ()  # type: ignore[arg-type]
+    grads = gradients_of(total, [step.weight for step in weighted if step.weight is not None])
     taken = [
         (step, step.weight.detach(), grad)
         for step, grad in zip(weighted, grads, strict=True)

@@ -49,6 +49,7 @@ def rms_norm(call: Call, values: Sequence[Tensor]) -> Tensor:
 
 def group_norm(call: Call, values: Sequence[Tensor]) -> Tensor:
     x, groups = values[0], call.step.groups
+    x = x.contiguous()  # the derivative of a derivative of it fails otherwise
     return F.group_norm(x, groups if x.shape[1] % groups == 0 else 1, eps=_EPS)
 
 
