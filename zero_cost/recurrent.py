@@ -7,7 +7,7 @@ second kind is stepped here: each new state becomes the previous one of the next
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from math import sqrt
@@ -102,25 +102,38 @@ class Loop:
         several states of one layer it is not known which is which. What is no state must come
         in, too, or there is no loop.
 
-        A layer's result is a state that all ways from what it depends on to the network's result
-        lead through; of several that feeding back connects, the last. The first layer's counts.
+        The first layer's result is the state through which all leads that is made of what it
+        is made of: past it nothing is reached but outputs of nothing else and words, and states
+        that no operator reads.
         """
         pairs = _paired(program)
-        words = [i for i in program.inputs if i not in pairs]
+        words = {i for i in program.inputs if i not in pairs}
         if not pairs or not words:
             return None
-        states = sorted(set(pairs.values()))
-        results = [i for i in program.outputs if i not in states] or states[-1:]
-        gates = [i for i in states if _leads_through(program, i, results)] or states[:1]
-        feeds: dict[int, list[int]] = {}
-        for entry, state in pairs.items():
-            feeds.setdefault(state, []).append(entry)
-        hidden = gates[0]
-        for later in gates[1:]:
-            if hidden not in _reached(program, later, feeds):
-                break
-            hidden = later
-        return cls(pairs, hidden)
+        depends = {i: _inputs_of(program, i) for i in program.outputs}
+        read = [i for i in pairs.values() if _is_read(program, i)]
+        gates = []
+        for state in read:
+            layer = {i for i in depends if depends[i] <= depends[state] | words}
+            past = _past(program, depends[state], state).intersection(program.outputs)
+            harmless = layer.union(pairs.values()).difference(set(read) - layer)
+            if past <= harmless and any(depends[i] & words for i in layer):
+                gates.append((len(depends[state]), -state))
+        return cls(pairs, -min(gates)[1] if gates else min(read or pairs.values()))
+
+
+def _is_read(program: Program, node: int) -> bool:
+    """Whether an operator reads a node, beside giving it out."""
+    return any(program.instructions[j].op != "output" for j in program.consumers[node])
+
+
+def _past(program: Program, starts: set[int], around: int) -> set[int]:
+    """Nodes that some nodes lead to without a certain one."""
+    found = set(starts)
+    for i, step in enumerate(program.instructions):
+        if i != around and not found.isdisjoint(step.inputs):
+            found.add(i)
+    return found
 
 
 def _paired(program: Program) -> dict[int, int]:
@@ -154,31 +167,6 @@ def _inputs_of(program: Program, node: int) -> set[int]:
 
 def _shape(step: Instruction) -> tuple[int, ...]:
     return (step.channels, *step.extent)
-
-
-def _leads_through(program: Program, gate: int, ends: Sequence[int]) -> bool:
-    """Whether all ways from the inputs that a node depends on to the ends lead through it."""
-    inputs = _inputs_of(program, gate)
-    ahead = [i in inputs for i in range(len(program))]
-    for i, step in enumerate(program.instructions):
-        ahead[i] |= i != gate and any(ahead[j] and j != gate for j in step.inputs)
-    return gate in _needed_by(program, ends) and not any(ahead[i] and i != gate for i in ends)
-
-
-def _needed_by(program: Program, ends: Sequence[int]) -> set[int]:
-    return {j for i in ends for j in _needed(program, i, {})}
-
-
-def _reached(program: Program, start: int, feeds: dict[int, list[int]]) -> set[int]:
-    """Nodes that a node has a way to, in any number of steps of time."""
-    found, waiting = {start}, [start]
-    while waiting:
-        i = waiting.pop()
-        for j in (*program.consumers[i], *feeds.get(i, ())):
-            if j not in found:
-                found.add(j)
-                waiting.append(j)
-    return found
 
 
 def _needed(program: Program, end: int, pairs: dict[int, int]) -> list[int]:
