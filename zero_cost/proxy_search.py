@@ -179,5 +179,5 @@ def _rotated(table: FloatArray) -> FloatArray:
 def _expected_improvement(mean: FloatArray, std: FloatArray, best: float) -> FloatArray:
     width = np.maximum(std, 1e-12)
     z = (mean - best) / width
-    below = 0.5 * (1 + _erf(z / math.sqrt(2)).astype(np.float64))
+    below = 0.5 * (1 + np.asarray(_erf(z / math.sqrt(2)), np.float64))
     return width * (z * below + np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi))
