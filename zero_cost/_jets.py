@@ -15,6 +15,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from archcast.encoders.ops import GROUPS
 from archcast.zero_cost._execute import Step
 from archcast.zero_cost._operators import Call, apply
 
@@ -24,9 +25,10 @@ ORDERS: Final = 3
 _EPS: Final = 1e-5
 #: What takes sums of operands to sums of results, whatever their number.
 _LINEAR: Final = frozenset(
-    ("input", "conv", "conv_transpose", "linear", "add", "sub", "concat", "avg_pool")
-    + ("global_avg_pool", "reduce", "resize", "affine", "gather", "select", "other")
-)
+    name
+    for group in ("io", "conv", "linear", "add", "concat", "resize", "route", "other")
+    for name in GROUPS[group]
+) | {"avg_pool", "global_avg_pool", "reduce", "affine"}
 
 
 def advanced(step: Step) -> Tensor:

@@ -49,7 +49,7 @@ def dextr(lab: Lab) -> Tensor:
 
 def joined(a: Tensor, b: Tensor) -> Tensor:
     """What two parts make: ab / (a + b), 0 for 0 and 0; a where there is no b."""
-    both = torch.where(a + b > 0, a * b / (a + b), 0)
+    both = torch.where(a + b == 0, 0, a * b / (a + b))
     return torch.where(b.isfinite(), both, a)
 
 

@@ -44,12 +44,12 @@ class SWAP(Observer):
         if found is None:
             return
         for row, owners in zip(words(found), step.owners, strict=True):
-            different = _unique(row)
+            found_words = different(row)
             for a, _ in owners:
-                self._rows[a].append(different)
+                self._rows[a].append(found_words)
                 self._left[a] -= 1
                 if not self._left[a]:  # 8 bytes a neuron: counted before the next are made
-                    self.counts[a] = _unique(torch.cat(self._rows[a])).numel()
+                    self.counts[a] = different(torch.cat(self._rows[a])).numel()
                     self._rows[a] = []
 
     def scores(self) -> Tensor:
@@ -92,14 +92,14 @@ def words(found: Tensor) -> Tensor:
         size = part.shape[1]
         bits = (powers[:size] @ part).to(torch.int64)
         if used + size > _WORD:
-            total = _mixed(total)
+            total = mixed(total)
             used = 0
         total = total ^ bits << used if used else total ^ bits
         used += size
     return total
 
 
-def _mixed(x: Tensor) -> Tensor:
+def mixed(x: Tensor) -> Tensor:
     """A bijection of 64-bit numbers that spreads every bit over all."""
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         x = x ^ (x >> shift & ((1 << 64 - shift) - 1))
@@ -107,7 +107,7 @@ def _mixed(x: Tensor) -> Tensor:
     return x ^ (x >> 31 & ((1 << 33) - 1))
 
 
-def _unique(x: Tensor) -> Tensor:
+def different(x: Tensor) -> Tensor:
     """The different numbers, sorted; on a CPU numpy's sort is an order of magnitude faster."""
     if x.device.type != "cpu":
         return torch.unique(x)
