@@ -58,6 +58,18 @@ class Study:
 
 STUDIES = (
     Study(
+        "NAS-Bench-NLP",
+        "nasbench_nlp",
+        "penn_treebank/test_loss",
+        -1,
+        {
+            "hidden_covariance": "penn_treebank/layer_1_hidden_covariance",
+            "params": "penn_treebank/params",
+            "trainable_layers": "",
+        },
+        samples=16,
+    ),
+    Study(
         "NAS-Bench-BERT",
         "nasbench_bert",
         "glue/average",
@@ -69,18 +81,6 @@ STUDIES = (
             "trainable_layers": "",
         },
         samples=4,
-    ),
-    Study(
-        "NAS-Bench-NLP",
-        "nasbench_nlp",
-        "penn_treebank/test_loss",
-        -1,
-        {
-            "hidden_covariance": "penn_treebank/layer_1_hidden_covariance",
-            "params": "penn_treebank/params",
-            "trainable_layers": "",
-        },
-        samples=16,
     ),
     Study(
         "AutoFormer-tiny",
@@ -123,11 +123,14 @@ def rows_of(study: Study) -> NDArray[np.int64]:
 def scored(study: Study, rows: NDArray[np.int64], work: Path | None) -> dict[str, FloatArray]:
     """Our scores of the rows, kept in a folder as they are found."""
     path = work / f"{study.title}.npz" if work else None
+    found: dict[str, FloatArray] = {}
     if path and path.exists():
-        with np.load(path) as found:
-            return dict(found)
-    graphs = datasets.load(study.data).graphs(rows)
-    found = dict(zero_cost.score(graphs, list(study.proxies), samples=study.samples))
+        with np.load(path) as kept:
+            found = dict(kept)
+    missing = [name for name in study.proxies if name not in found]
+    if missing:
+        graphs = datasets.load(study.data).graphs(rows)
+        found |= dict(zero_cost.score(graphs, missing, samples=study.samples))
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez(path, **found)

@@ -2,9 +2,9 @@
 
 A graph does not say which matrix is a query's. Attention's matrices are the linear operators
 whose results attention reads, with nothing but operators without weights between, and those that
-read its result likewise. Where positions are mixed by something else (a fixed transform, a product
-of activations) that takes attention's place. Feed-forward matrices are those with an activation
-behind or before them.
+read its result likewise. Fixed transforms of all positions take attention's place; so do products
+of activations in a network without an attention operator. Feed-forward matrices are those with an
+activation behind or before them.
 
 References:
     Serianni and Kalita, "Training-free Neural Architecture Search for RNNs and Transformers", ACL
@@ -31,7 +31,6 @@ from archcast.zero_cost.static import params
 
 #: Share of the variance that W-PCA's principal components hold.
 _VARIANCE: Final = 0.99
-_MIXING: Final = frozenset(("attention", "matmul"))
 _NO_ATTENTION: Final = "no linear layer that attention reads, or anything that mixes positions"
 _NO_FEED_FORWARD: Final = "no linear layer with an activation behind it"
 
@@ -72,7 +71,9 @@ def parts_of(program: Program) -> Parts:
     linear = frozenset(i for i, s in enumerate(steps) if s.op == "linear") - fixed
     entering: dict[int, int] = {}
     leaving: set[int] = set()
-    mixing = [i for i, step in enumerate(steps) if step.op in _MIXING or i in fixed]
+    # Products of activations are attention where it was not recognised as one operator.
+    mixes = "attention" if any(step.op == "attention" for step in steps) else "matmul"
+    mixing = [i for i, step in enumerate(steps) if step.op == mixes or i in fixed]
     for i in mixing:
         for j in _nearest(program, i, linear, lambda j: steps[j].inputs):
             joined = round(steps[j].channels / steps[i].channels) if i not in fixed else 1
