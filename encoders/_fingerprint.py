@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import sys
 from collections.abc import Iterable
 from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -63,11 +65,23 @@ def _source(name: str) -> Path | None:
     """Where a module of this library is; None for what is none, a class for example."""
     if name.partition(".")[0] != "archcast":
         return None
-    try:
-        spec = find_spec(name)
-    except ImportError:
-        return None
+    spec = _spec(name)
     return Path(spec.origin) if spec is not None and spec.origin else None
+
+
+@cache
+def _spec(name: str) -> ModuleSpec | None:
+    """What would be imported under a name; nothing is, lest it be torch."""
+    parent = name.rpartition(".")[0]
+    if not parent or parent in sys.modules:
+        try:
+            return find_spec(name)
+        except ImportError:  # the parent is no package
+            return None
+    package = _spec(parent)
+    if package is None or package.submodule_search_locations is None:
+        return None
+    return PathFinder.find_spec(name, package.submodule_search_locations)
 
 
 @cache

@@ -8,6 +8,7 @@ import sqlite3
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import cache
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -233,6 +234,7 @@ def _stored(kept: Kept) -> tuple[float | None, str | None]:
     return (None, reason) if math.isnan(score) else (score, None)
 
 
+@cache
 def _torch_release() -> str:
     try:
         return version("torch").partition("+")[0]
