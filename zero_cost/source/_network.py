@@ -51,6 +51,10 @@ class SourceNetwork(nn.Module):
     def mixes_samples(self) -> bool:
         """Whether a sample's result depends on the others' in the mode the network is in."""
 
+    def always_mixes(self) -> bool:
+        """Whether it does so in evaluation mode, too; then shapes alone are compared."""
+        return False
+
     def forward(self, *inputs: Tensor) -> Result:
         """The network's output, or a tuple of several.
 
@@ -109,12 +113,14 @@ class SourceNetwork(nn.Module):
             notes = Reshapes("note")
             self.run(tuple(x[:own] for x in inputs), notes)
             self._notes = notes
-            wanted = _tuple(self._in_parts(inputs))
+            wanted = () if self.always_mixes() else _tuple(self._in_parts(inputs))
             for way, reshapes in (
                 ("together", Reshapes()),
                 ("fitted", Reshapes("fit", notes.notes)),
             ):
-                if _same(self._attempt(inputs, reshapes), wanted):
+                found = self._attempt(inputs, reshapes)
+                grown = bool(found) and all(x.shape[:1] == (2 * own,) for x in found)
+                if _same(found, wanted) if wanted else grown:
                     self.batching = way  # type: ignore[assignment]
                     return
         self.batching = "one by one"

@@ -134,7 +134,11 @@ class OnnxNetwork(SourceNetwork):
     # ------------------------------------------------------------------- running
     def mixes_samples(self) -> bool:
         """Whether there is a batch norm in training mode."""
-        return self.training and self.has_norm
+        return (self.training and self.has_norm) or self.always_mixes()
+
+    def always_mixes(self) -> bool:
+        """Whether a batch norm was exported in training mode."""
+        return any(node.attributes.get("training_mode", 0) for node in self._live)
 
     def run(self, inputs: tuple[Tensor, ...], reshapes: Reshapes) -> Result:
         """Run all operators; see :meth:`SourceNetwork.run`."""
