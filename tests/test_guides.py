@@ -64,3 +64,26 @@ def test_predictors_guide_knows_all_predictors(root: Path):
     text = (root / "surrogates" / "predictors" / "README.md").read_text()
     missing = [kind for kind in list_predictors() if f"`{kind}`" not in text]
     assert not missing
+
+
+def test_zero_cost_guide(root: Path, tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    from archcast.zero_cost import PROXIES
+
+    monkeypatch.setenv("ARCHCAST_CACHE", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_proxies.py").write_text(
+        "def narrowest(graph):\n    return float(graph.channels_out.min())\n"
+    )
+    found: dict = {}
+    try:
+        for code in examples(root / "zero_cost" / "README.md"):
+            exec(compile(code, "zero_cost/README.md", "exec"), found)
+        own = found["zero_cost"].score(found["cells"], ["narrowest"])
+        assert own["narrowest"].tolist() == [3.0] * 6
+    finally:
+        PROXIES.pop("narrowest", None)
+    assert "attention" in found["why"]
+    assert found["best"] in found["cells"]
+    assert found["joined"].shape == (6,)
+    assert found["found"] is not None

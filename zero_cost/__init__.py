@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from archcast.zero_cost._proxy import Proxy
     from archcast.zero_cost.aggregate import AGGREGATES, Aggregate, rank_aggregate
-    from archcast.zero_cost.catalogue import CLASSIC, PROXIES, get_proxy
+    from archcast.zero_cost.catalogue import CLASSIC, PROXIES, get_proxy, register
     from archcast.zero_cost.dextr import dextr_published
     from archcast.zero_cost.distillation import diswot_scores
     from archcast.zero_cost.network import GraphNetwork, materialise
@@ -35,6 +35,7 @@ _HOMES: Final = {
     "materialise": "network",
     "proxy_search": "proxy_search",
     "rank_aggregate": "aggregate",
+    "register": "catalogue",
     "robot_search": "robot",
     "score": "scoring",
 }
@@ -56,6 +57,7 @@ __all__ = [
     "materialise",
     "proxy_search",
     "rank_aggregate",
+    "register",
     "robot_search",
     "score",
 ]

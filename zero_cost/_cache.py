@@ -192,7 +192,7 @@ class ScoreCache:
 
 def code_version(proxy: Proxy) -> str:
     """Digits that change with the code that a proxy depends on, and with torch's release."""
-    module = f"archcast.zero_cost.{proxy.where.partition(':')[0]}"
+    module = proxy.where.partition(":")[0]
     files = imported_files(module, "archcast.zero_cost._lab")
     return fingerprint(files, _torch_release())
 

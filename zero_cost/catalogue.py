@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from typing import Any, Final
 
@@ -286,7 +287,9 @@ _ALL: Final = (
 )
 
 #: Name -> proxy.
-PROXIES: Final[dict[str, Proxy]] = {proxy.name: proxy for proxy in _ALL}
+PROXIES: Final[dict[str, Proxy]] = {
+    proxy.name: replace(proxy, where=f"archcast.zero_cost.{proxy.where}") for proxy in _ALL
+}
 #: The proxies of NAS-Bench-Suite-Zero (Krishnakumar et al. 2022), which every study compares with.
 CLASSIC: Final = (
     "params", "flops", "l2_norm", "grad_norm", "snip", "plain", "grasp", "fisher", "synflow",
@@ -308,7 +311,28 @@ def get_proxy(name: str) -> Proxy:
     return PROXIES[name]
 
 
+def register(proxy: Proxy) -> Proxy:
+    """Make a proxy of one's own known by its name.
+
+    Args:
+        proxy: its ``where`` names a module of one's own, which is imported when a score is asked
+            for (in other processes, too): ``mypackage.mine:my_proxy``.
+
+    Returns:
+        The proxy.
+
+    Raises:
+        InvalidSettingError: the name is taken, or ``where`` is not ``module:attribute``.
+    """
+    if proxy.name in PROXIES:
+        raise InvalidSettingError(f"there is a proxy {proxy.name!r} already")
+    if proxy.where.count(":") != 1:
+        raise InvalidSettingError(f"where={proxy.where!r} is not 'module:attribute'")
+    PROXIES[proxy.name] = proxy
+    return proxy
+
+
 def implementation(proxy: Proxy) -> Any:
     """What computes a proxy: a function of a graph, an ``Observer``, a function of a ``Lab``."""
     module, _, attribute = proxy.where.partition(":")
-    return getattr(import_module(f"archcast.zero_cost.{module}"), attribute)
+    return getattr(import_module(module), attribute)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from archcast.encoders.errors import ShapeError
+from archcast.encoders.errors import InvalidSettingError, ShapeError
 from archcast.encoders.graph import ComputeGraph
 from archcast.zero_cost._operators import Call, apply
 from archcast.zero_cost._program import Instruction, compile_graph
@@ -125,18 +125,39 @@ def _outside(x: Tensor) -> Tensor:
     return x
 
 
-def materialise(arch: Any, *, input_shape: Any = None, **options: Any) -> GraphNetwork:
-    """A network with fresh weights of whatever describes an architecture.
+def materialise(
+    arch: Any,
+    *,
+    form: Literal["graph", "source"] = "graph",
+    input_shape: Any = None,
+    seed: int = 0,
+    init: Initialisation = "kaiming",
+) -> nn.Module:
+    """A trainable network with fresh weights, of whatever describes an architecture.
 
     Args:
         arch: anything that :func:`archcast.encoders.read` takes.
+        form: ``graph``: of the canonical graph, which is what scores are computed on, the same
+            for every description of one network; ``source``: what the file, module or
+            specification itself says, operator by operator, by
+            :func:`archcast.zero_cost.load_source`.
         input_shape: for sources that do not say what they take.
-        **options: ``seed`` and ``init`` of :class:`GraphNetwork`.
+        seed: of the weights.
+        init: how they are drawn, for a graph; a source has the initialisation of its layers.
+
+    Returns:
+        A :class:`GraphNetwork`, or a module of the source.
 
     Raises:
         ArchcastError: it cannot be read.
-        InvalidSettingError: no such initialisation.
+        InvalidSettingError: no such form or initialisation.
     """
+    if form == "source":
+        from archcast.zero_cost.source import load_source
+
+        return load_source(arch, input_shape, weights="fresh", seed=seed)
+    if form != "graph":
+        raise InvalidSettingError(f"form is 'graph' or 'source', not {form!r}")
     from archcast.encoders import read
 
-    return GraphNetwork(read(arch, input_shape), **options)
+    return GraphNetwork(read(arch, input_shape), seed=seed, init=init)
