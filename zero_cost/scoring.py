@@ -245,7 +245,7 @@ class _Work:
         if self.workers == 1 and self.engine == "local":
             return 1, 0
         processors = os.cpu_count() or 1
-        share = min(self.workers, processors)
+        share = max(min(self.workers, processors), 1)
         return share, processors // share if self.engine == "local" else 0  # Ray sees to its own
 
     def _parts(
