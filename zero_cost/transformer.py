@@ -85,8 +85,10 @@ def parts_of(program: Program) -> Parts:
     closing: set[int] = set()
     for i, step in enumerate(steps):
         if step.op in ACTIVATIONS or step.op == "glu":
-            hidden |= _nearest(program, i, rest, lambda j: steps[j].inputs)
-            closing |= _nearest(program, i, rest, lambda j: program.consumers[j])
+            # Not a classifier behind a pool: it works on other positions.
+            alike = frozenset(j for j in rest if steps[j].positions == step.positions)
+            hidden |= _nearest(program, i, alike, lambda j: steps[j].inputs)
+            closing |= _nearest(program, i, alike, lambda j: program.consumers[j])
     return Parts(entering, frozenset(leaving), frozenset(hidden), frozenset(closing - hidden))
 
 
