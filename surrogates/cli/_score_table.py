@@ -14,6 +14,8 @@ from archcast.encoders.summary import si
 
 #: More networks than this, and a table has a line for each instead of a column.
 _BESIDE = 4
+#: Longer names than this in all, and columns are called A, B, …
+_ABREAST = 50
 
 
 def table(rows: Sequence[Row], names: Sequence[str]) -> dict[str, list[Any]]:
@@ -39,9 +41,14 @@ def show(rows: Sequence[Row], names: Sequence[str]) -> None:
     """A table for a person: proxies under one another beside few networks, else the reverse."""
     if not rows:
         return
-    names_shown = short_names(row["file"] for row in rows)
-    titles = [names_shown[row["file"]] for row in rows]
+    shown = short_names(row["file"] for row in rows)
+    titles = [shown[row["file"]] for row in rows]
+    notes = []
     if len(rows) <= _BESIDE:
+        if sum(map(len, titles)) > _ABREAST:
+            letters = "ABCDEFGH"[: len(rows)]
+            notes = [f"{letter}: {title}" for letter, title in zip(letters, titles, strict=True)]
+            titles = list(letters)
         lines = [
             {"": name, **{str(i): _score(row, name) for i, row in enumerate(rows)}}
             for name in names
@@ -59,7 +66,7 @@ def show(rows: Sequence[Row], names: Sequence[str]) -> None:
     reasons = Counter(
         f"{name}: {reason}" for row in rows for name, reason in row["reasons"].items()
     )
-    notes = [
+    notes += [
         text if len(rows) == 1 else f"{text} ({count} of {len(rows)})"
         for text, count in reasons.items()
     ]
