@@ -27,7 +27,8 @@ def vkdnw(lab: Lab) -> Tensor:
     weight (the first) of each layer, and by the scale and shift of the first channel of each batch
     norm and the first bias of each linear layer. Batch norms are as they are before any training
     when a network is evaluated: they pass what they get. Nine deciles of F's eigenvalues are
-    divided by their sum. With more than 10 classes, F is estimated by 10 random mixtures of them.
+    divided by their sum; eigenvalues that are no more than float32's rounding are 0. With more
+    than 10 classes, F is estimated by 10 random mixtures of them.
 
     Reference:
         Tybl & Neumann, "Training-free Neural Architecture Search through Variance of Knowledge of
@@ -40,9 +41,13 @@ def vkdnw(lab: Lab) -> Tensor:
             lab.refuse(a, "no trained weights")
             continue
         gram = rows.T @ rows if rows.shape[0] > rows.shape[1] else rows @ rows.T
-        values = torch.linalg.eigvalsh(gram / lab.data.samples).clamp(min=0)
+        values = torch.linalg.eigvalsh(gram / lab.data.samples)
+        noise = values[-1] * rows.shape[1] * torch.finfo(torch.float32).eps
         zeros = values.new_zeros(rows.shape[1] - len(values))
-        found[a] = layers + entropy(torch.cat([zeros, values])).cpu()
+        score = entropy(torch.cat([zeros, values.where(values > noise, 0.0)]))
+        if score.isnan():
+            lab.refuse(a, "nearly all eigenvalues of the Fisher information are 0")
+        found[a] = layers + score.cpu()
     return found
 
 
@@ -96,8 +101,8 @@ def _effects(step: Step) -> Tensor | None:
     if step.weight is None:
         return None
     weight = step.weight.detach()
-    first = torch.zeros_like(weight)
-    first.flatten(1)[:, 0] = 1
+    first = weight.new_zeros(weight.shape)
+    first.view(step.copies, -1)[:, 0] = 1
 
     def result(own: Tensor) -> Tensor:
         call = Call(step.instruction, step.copies, own, separate=True)

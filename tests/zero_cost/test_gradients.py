@@ -1,0 +1,257 @@
+"""Gradient proxies against plain ones on the same network, weights and images."""
+
+import importlib
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from archcast.encoders import read
+from archcast.encoders.spaces import get_space
+from archcast.zero_cost import score
+from archcast.zero_cost._program import Weight, compile_graph
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+plain, newer = (importlib.import_module(f"_plain_{name}") for name in ("proxies", "newer"))
+
+from archcast.zero_cost import gradients, jacobians, ntk, synflow, vkdnw, zico  # noqa: E402
+from archcast.zero_cost._data import Data  # noqa: E402
+from archcast.zero_cost._lab import Lab  # noqa: E402
+from archcast.zero_cost._weights import Weights  # noqa: E402
+
+CPU = torch.device("cpu")
+OF_A_LAB = {
+    "grad_norm": gradients.grad_norm,
+    "snip": gradients.snip,
+    "plain": gradients.plain,
+    "grasp": gradients.grasp,
+    "fisher": gradients.fisher,
+    "l2_norm": gradients.l2_norm,
+    "synflow": synflow.synflow,
+    "jacov": jacobians.jacov,
+    "epe_nas": jacobians.epe_nas,
+    "jacobian_cosine": jacobians.jacobian_cosine,
+    "ntk_condition": ntk.ntk_condition,
+    "zico": zico.zico,
+    "vkdnw": vkdnw.vkdnw,
+}
+
+
+class Small(nn.Module):
+    """Every convolution has its norm; a residual, a depth-wise convolution, two pools."""
+
+    def __init__(self, classes=10):
+        super().__init__()
+
+        def conv(before, after, kernel, stride=1, groups=1):
+            layer = nn.Conv2d(before, after, kernel, stride, kernel // 2, groups=groups, bias=False)
+            return nn.Sequential(layer, nn.BatchNorm2d(after))
+
+        self.stem, self.first, self.second = conv(3, 8, 3), conv(8, 8, 3), conv(8, 8, 1)
+        self.down, self.deep = conv(8, 16, 3, 2), conv(16, 16, 5, groups=16)
+        self.pool, self.head = nn.MaxPool2d(2), nn.Linear(16, classes)
+
+    def forward(self, x):
+        x = self.stem(x).relu()
+        x = x + self.second(self.first(x).relu())
+        x = self.deep(self.down(x.relu()).relu()).relu()
+        return self.head(self.pool(x).mean((2, 3)))
+
+
+def by_shape(module):
+    """The weights that ``init="shape"`` gives layers of these shapes."""
+    draw = Weights(0, "shape", CPU, torch.float32)
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            kind = "conv" if isinstance(layer, nn.Conv2d) else "linear"
+            layer.weight.data.copy_(draw(Weight(kind, tuple(layer.weight.shape), 0)))
+            if layer.bias is not None:
+                layer.bias.data.zero_()
+    return module
+
+
+@pytest.fixture(scope="module")
+def small():
+    return by_shape(Small())
+
+
+@pytest.fixture(scope="module")
+def batch():
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn(8, 3, 12, 12, generator=generator)
+    return images, torch.tensor([0, 1, 2, 2, 1, 0, 0, 9])
+
+
+@pytest.fixture(scope="module")
+def ours(small, batch):
+    graph = read(small, input_shape=(1, 3, 12, 12))
+    names = list(OF_A_LAB)
+    return score([graph], names, samples=8, init="shape", data=batch, cache=False)
+
+
+def lab(programs, samples=4, width=1, dtype=torch.float64, **options):
+    options = {"differentiate": True, "twice": True} | options
+    data, weights = Data(samples, 0, device=CPU, dtype=dtype), Weights(0, "kaiming", CPU, dtype)
+    return Lab(programs, weights, data, width=width, **options)
+
+
+# -------------------------------------------------------------------- the same as plain ones
+@pytest.mark.parametrize(
+    "name",
+    ["grad_norm", "snip", "plain", "grasp", "fisher", "l2_norm", "synflow", "jacov", "epe_nas"],
+)
+def test_scores_are_those_of_plain_implementations(small, batch, ours, name):
+    expected = plain.CLASSIC[name](small, *batch)
+    assert ours[name][0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_zico_is_that_of_a_plain_implementation(small, batch, ours):
+    # A weight whose two gradients nearly agree decides a layer's sum: float32 shows.
+    assert ours["zico"][0] == pytest.approx(newer.zico(small, *batch), rel=1e-3)
+
+
+def test_jacobian_cosine_of_its_definition(small, batch, ours):
+    rows = plain.jacobian(small, batch[0])
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    pairs = np.abs(unit @ unit.T)[~np.eye(8, dtype=bool)] ** (1 / 20)
+    assert ours["jacobian_cosine"][0] == pytest.approx(1 - pairs.mean() / 2, rel=1e-4)
+
+
+def test_ntk_of_one_backward_pass_is_that_of_one_a_sample(small, batch, ours):
+    module = by_shape(Small()).eval()
+    norms = [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
+
+    def freeze(norm, given):
+        variance, mean = torch.var_mean(given[0], (0, 2, 3), correction=0)
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+
+    hooks = [norm.register_forward_pre_hook(freeze) for norm in norms]
+    with torch.no_grad():
+        module(batch[0])
+    for hook in hooks:
+        hook.remove()
+    layers = plain.weights(module)
+    rows = []
+    for result in module(batch[0]).sum(1):
+        grads = torch.autograd.grad(result, layers, retain_graph=True)
+        rows.append(torch.cat([grad.flatten() for grad in grads]).double())
+    values = torch.linalg.eigvalsh(torch.stack(rows) @ torch.stack(rows).T)
+    expected = -math.log(values[-1] / values[0])
+    assert ours["ntk_condition"][0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_vkdnw_of_its_definition(small, batch, ours):
+    module = by_shape(Small()).eval()  # norms of fresh statistics pass what they get
+    parameters = list(module.parameters())
+    logits = module(batch[0])
+    fisher = torch.zeros(len(parameters), len(parameters), dtype=torch.float64)
+    for sample in logits:
+        rows = []
+        for logit in sample:
+            grads = torch.autograd.grad(logit, parameters, retain_graph=True)
+            rows.append(torch.stack([grad.flatten()[0] for grad in grads]).double())
+        p = 0.95 * torch.softmax(sample.double(), 0) + 0.005
+        middle = torch.diag(p) - torch.outer(p, p)
+        fisher += torch.stack(rows).T @ middle @ torch.stack(rows) / len(logits)
+    deciles = np.quantile(torch.linalg.svdvals(fisher).detach(), np.arange(1, 10) / 10)
+    shares = deciles / deciles.sum()
+    expected = 6 - (shares * np.log(shares)).sum()
+    assert ours["vkdnw"][0] == pytest.approx(expected, abs=1e-3)
+
+
+def test_mixtures_of_many_classes_estimate_the_same_fisher_information():
+    logits = torch.randn(2, 40, generator=torch.Generator().manual_seed(0))
+    p = vkdnw._root(logits)
+    draws = [vkdnw._drawn(logits, p, draw, seed) for seed in range(400) for draw in range(10)]
+    found = sum(torch.einsum("bi,bj->bij", x, x) for x in draws) / 400
+    expected = torch.diag_embed(p) - torch.einsum("bi,bj->bij", p, p)
+    assert torch.allclose(found, expected, atol=0.1 * float(expected.abs().max()))
+
+
+# -------------------------------------------------------------------- properties
+def small_cells(count=3):
+    space = get_space("nasbench201")
+    return [compile_graph(graph) for graph in space.graphs(space.sample(count, seed=3))]
+
+
+@pytest.mark.parametrize("name", ["nasbench201", "nats_size", "flexibert"])
+def test_company_changes_nothing(name):
+    space = get_space(name)
+    # In float64, so that what is left are errors and not rounding.
+    size = {} if name == "flexibert" else {"image_size": 8}
+    nets = [compile_graph(graph) for graph in space.graphs(space.sample(2, seed=3), **size)]
+    together = lab([*nets, nets[0]], samples=2, width=3)
+    alone = [lab([net], samples=2) for net in nets]
+    for proxy, compute in OF_A_LAB.items():
+        found = compute(together).numpy()
+        each = [float(compute(one)) for one in alone]
+        tolerance = 1e-3 if proxy == "jacov" else 1e-6  # 1 / 1e-5 of eigenvalues that are 0
+        assert found == pytest.approx([*each, each[0]], rel=tolerance, nan_ok=True), proxy
+
+
+def test_synflow_of_a_network_beyond_the_range_of_numbers():
+    depth, width = 500, 32
+    layers = [nn.Conv2d(width, width, 1, bias=False) for _ in range(depth)]
+    module = nn.Sequential(*(part for layer in layers for part in (layer, nn.ReLU())))
+    graph = read(module, input_shape=(1, width, 2, 2))
+    found = score([graph], ["synflow"], samples=2, init="shape", cache=False)["synflow"][0]
+    weight = Weights(0, "shape", CPU, torch.float32)(Weight("conv", (width, width, 1, 1), 0))
+    vector, size = torch.ones(width, dtype=torch.float64), 0.0
+    for _ in range(depth):
+        vector = weight[:, :, 0, 0].double().abs() @ vector
+        size += math.log(vector.sum())
+        vector = vector / vector.sum()
+    # Each layer carries the whole flow, over four positions.
+    assert size > 710
+    assert found == pytest.approx(size + math.log(4 * depth), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["nasbench201", "nasbench101"])
+def test_synflow_does_not_depend_on_where_it_is_rescaled(monkeypatch, name):
+    space = get_space(name)
+    nets = [compile_graph(graph) for graph in space.graphs(space.sample(2, seed=0))]
+    before = synflow.synflow(lab(nets, width=2))
+    monkeypatch.setattr(synflow, "_TOO_LARGE", 1e12)
+    monkeypatch.setattr(synflow, "_LARGE", 1e9)
+    assert synflow.synflow(lab(nets, width=2)).numpy() == pytest.approx(before.numpy(), rel=1e-6)
+
+
+def test_splits_are_all_samples_once():
+    data = Data(5, 0, device=CPU)
+    net = small_cells(1)[0]
+    parts = data.split(2)
+    assert [part.samples for part in parts] == [2, 3]
+    assert torch.equal(torch.cat([part(net, 0) for part in parts]), data(net, 0))
+    assert torch.equal(torch.cat([part.labels(7) for part in parts]), data.labels(7))
+
+
+def odd_networks():
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
+    yield "one layer", linear, (1, 3, 2, 2)
+    yield "no weights", nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(1)), (1, 3, 4, 4)
+    yield "one channel, one output", nn.Conv2d(1, 1, 3), (1, 1, 5, 5)
+    yield "saturated", nn.Sequential(nn.Flatten(), nn.Linear(12, 3), nn.Softmax(1)), (1, 3, 2, 2)
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize(("what", "module", "shape"), odd_networks())
+def test_odd_networks_have_a_score_or_a_reason(what, module, shape, samples):
+    graph = read(module, input_shape=shape)
+    scores = score([graph], list(OF_A_LAB), samples=samples, cache=False)
+    for name in OF_A_LAB:
+        value, reason = scores[name][0], scores.reasons[name].get(0, "")
+        assert math.isfinite(value) != bool(reason), (what, name)
+        assert "Error" not in reason, (what, name)
+
+
+def test_token_ids_have_jacobians_by_their_embeddings():
+    space = get_space("flexibert")
+    found = lab([compile_graph(space.graph(space.sample(1, seed=0)[0]))], samples=3).jacobians
+    assert found[0] is not None
+    assert found[0].shape[0] == 3
+    assert float(found[0].abs().max()) > 0
