@@ -34,6 +34,8 @@ class RoBoT(ProxyGuided):
 
     ``explore`` weightings are tried, as many as the budget unless said otherwise, which is the
     published setting; the measurements that repeats save are what the greedy stage has to spend.
+    As repeats cost nothing, more weightings can be tried for the same budget, which guards against
+    a first few that all put poor architectures first (``benchmarks/robot.py``).
 
     A missing score counts as the worst its weight allows (0 for a positive weight, the full weight
     for a negative one), so that nothing comes first for want of a score. Ties go to the lowest

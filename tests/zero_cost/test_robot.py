@@ -38,12 +38,13 @@ class TestPromises:
         asked = drive(search(scores, budget), truth)
         assert len(asked) == len(set(asked)) == budget
 
-    def test_more_budget_than_architectures_measures_each_once(self, search):
+    @pytest.mark.parametrize("size", [1, 2, 4, 9])
+    def test_more_budget_than_architectures_measures_each_once(self, search, size):
         scores, truth = problem()
-        small = {name: column[:9] for name, column in scores.items()}
+        small = {name: column[:size] for name, column in scores.items()}
         found = search(small, 50)
-        assert sorted(drive(found, truth)) == list(range(9))
-        assert found.result().best == int(truth[:9].argmax())
+        assert sorted(drive(found, truth)) == list(range(size))
+        assert found.result().best == int(truth[:size].argmax())
 
     def test_asking_again_repeats_the_question(self, search):
         scores, truth = problem()
@@ -197,6 +198,12 @@ class TestRoBoT:
         search = RoBoT(scores, 60)
         drive(search, truth)
         assert search.weights["s0"] > 0 > search.weights["s1"]
+
+    def test_more_weightings_are_tried_for_the_same_budget(self):
+        scores, truth = problem()
+        search = RoBoT(scores, 10, explore=40)
+        assert len(drive(search, truth)) == 10
+        assert 10 < len(search.state()["tried"]) <= 40
 
     def test_settings_are_checked(self):
         scores, _ = problem()
