@@ -94,8 +94,9 @@ def second_derivative(
     def slope(t: Tensor) -> tuple[Tensor, Tensor]:
         return torch.func.jvp(function, (t,), (one,))
 
-    (value, first), (_, second) = torch.func.jvp(slope, (at,), (one,))
-    return value, first, second
+    with torch.enable_grad():  # some first derivatives have further ones only then
+        (value, first), (_, second) = torch.func.jvp(slope, (at,), (one,))
+    return value.detach(), first.detach(), second.detach()
 
 
 def _normed(values: Tensor, copies: int, axes: tuple[int, ...]) -> Tensor:
