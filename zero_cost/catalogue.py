@@ -20,6 +20,7 @@ _MECO = (
     "Jiang et al., MeCo: Zero-Shot NAS with One Data and Single Forward Pass via Minimum "
     "Eigenvalue of Correlation, NeurIPS 2023"
 )
+_TF_TAS = "Zhou et al., Training-Free Transformer Architecture Search, CVPR 2022"
 _AZ_NAS = "Lee & Ham, AZ-NAS: Assembling Zero-Cost Proxies for NAS, CVPR 2024"
 
 _ALL: Final = (
@@ -219,11 +220,13 @@ _ALL: Final = (
     ),
     Proxy(
         "hidden_covariance",
-        "−Σ [log(v + ε) + 1/(v + ε)], v the eigenvalues of the correlation of hidden states",
+        "−Σ [log(v + ε) + 1/(v + ε)], v the eigenvalues of the correlation of hidden units",
         _SERIANNI,
         "recurrent:hidden_covariance",
         _D,
-        1,
+        70,
+        remark="of the first recurrent layer; the publication's small uniform weights, whatever "
+        "init is; a graph does not say which state becomes which, nearest ones are taken",
     ),
     Proxy(
         "jacobian_cosine",
@@ -235,7 +238,7 @@ _ALL: Final = (
     ),
     Proxy(
         "head_confidence",
-        "Σ over heads of the mean of the maxima of queries, keys and values",
+        "Σ over queries, keys and values of the mean of their maxima over positions",
         _SERIANNI,
         "transformer:HeadConfidence",
         _D,
@@ -244,31 +247,32 @@ _ALL: Final = (
     Proxy(
         "synaptic_diversity",
         "Σ over attention's matrices of ‖W‖_* · ‖∂L/∂W‖_*",
-        "Zhou et al., Training-Free Transformer Architecture Search, CVPR 2022",
+        _TF_TAS,
         "transformer:synaptic_diversity",
         _L,
         3,
     ),
     Proxy(
         "synaptic_saliency",
-        "Σ over linear layers outside of attention of |W ⊙ ∂L/∂W|",
-        "Zhou et al., Training-Free Transformer Architecture Search, CVPR 2022",
+        "Σ over feed-forward matrices of |W ⊙ ∂L/∂W|",
+        _TF_TAS,
         "transformer:synaptic_saliency",
         _L,
         3,
     ),
     Proxy(
         "dss",
-        "synaptic diversity of attention + synaptic saliency of the other linear layers",
-        "Zhou et al., Training-Free Transformer Architecture Search, CVPR 2022",
+        "synaptic diversity of attention + synaptic saliency of all else, of |W|, ones and ΣY",
+        _TF_TAS,
         "transformer:dss",
-        _L,
-        3,
+        _G,
+        1,
+        remark="as released: not of a loss, but of the outputs' sum for one sample of ones",
     ),
     Proxy(
         "w_pca",
         "params × Σ over feed-forward layers of the principal components for 99 % of variance",
-        "Wang et al., W-PCA Based Gradient-Free Proxy for Efficient Search of Lightweight "
+        "Wang, W-PCA Based Gradient-Free Proxy for Efficient Search of Lightweight "
         "Language Models, ICLR 2025",
         "transformer:WPCA",
         _D,
@@ -276,13 +280,14 @@ _ALL: Final = (
     ),
     Proxy(
         "diswot",
-        "−(semantic + relation distance of a student's features from a teacher's)",
+        "−(distance of channels' relations + distance of samples' relations) from a teacher's",
         "Dong et al., DisWOT: Student Architecture Search for Distillation WithOut Training, "
         "CVPR 2023",
         "distillation:diswot",
         _L,
-        3,
+        4,
         flipped=True,
+        remark="the teacher is ResNet-56 for small images; distillation.diswot_scores takes others",
     ),
 )
 

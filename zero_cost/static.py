@@ -19,8 +19,12 @@ _TRAINABLE: Final = [
 
 
 def params(graph: ComputeGraph) -> float:
-    """Elements of all kernels and matrices, the same however norms and biases are stored."""
-    return float(graph.op_weights.sum())
+    """Elements of all kernels and matrices, the same however norms and biases are stored.
+
+    Tables that attention or a product reads, such as relative positions, do not count: a graph
+    has them as large as they are when spread over all pairs of positions.
+    """
+    return float(graph.op_weights[np.isin(graph.op, _TRAINABLE)].sum())
 
 
 def flops(graph: ComputeGraph) -> float:

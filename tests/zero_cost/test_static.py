@@ -21,6 +21,13 @@ def test_scores_of_a_known_network():
     assert 0 < scores["params"][0] < graph.params
 
 
+def test_tables_of_relative_positions_are_not_counted_as_spread_out():
+    space = get_space("autoformer_tiny")
+    graph = space.graphs(space.sample(1, seed=0))[0]
+    found = score([graph], ["params"])["params"][0]
+    assert 0.9 * graph.params < found < graph.params
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "published"),
