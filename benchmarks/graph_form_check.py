@@ -67,7 +67,7 @@ def by_shape(module: Any) -> Any:
                 layer.reset_running_stats()
                 layer.eps = 0.0
         for name, parameter in module.named_parameters():
-            if id(parameter) not in done:
+            if id(parameter) not in done or "pos_embed" in name:
                 parameter.fill_(float(any(word in name.lower() for word in SCALES)))
     return module.eval()
 

@@ -63,7 +63,8 @@ def load_source(
 
         found = recognise(source)
         if found is not None:
-            return _of_space(*found, input_shape, seed)
+            space, spec = found
+            return _of_space(space, spec, input_shape, seed)
     if isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview)) or hasattr(
         source, "SerializeToString"
     ):

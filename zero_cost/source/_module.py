@@ -47,25 +47,25 @@ class ModuleNetwork(SourceNetwork):
         if on_meta:
             self.module = self.module.to_empty(device="cpu")
         for parameter in self.module.parameters():
-            parameter.requires_grad_(True)
+            parameter.requires_grad_(parameter.is_floating_point())
         if fresh:
             refresh(self.module, seed, blank=on_meta)
         self.batching = "together"
 
     def _declare(self, module: nn.Module, shape: Any) -> None:
-        own = getattr(module, "input_shapes", None)
+        own: Any = getattr(module, "input_shapes", None)
         if shape is None and own is None:
             raise ShapeError("a torch module does not say what it takes: give input_shape")
         if shape is None:
-            tokens = getattr(module, "token_inputs", [False] * len(own or ()))
-            self.input_shapes = [(1, *dims) for dims in own or ()]
+            tokens: Any = getattr(module, "token_inputs", [False] * len(own))
+            self.input_shapes = [(1, *dims) for dims in own]
             self.input_types = [torch.int64 if t else torch.float32 for t in tokens]
         elif self._keywords:
             self.input_shapes = [tuple(dims) for dims in shape.values()]
         else:
             self.input_shapes = [tuple(shape)]
         self.input_types = self.input_types or [torch.float32] * len(self.input_shapes)
-        names = list(shape) if self._keywords else range(len(self.input_shapes))
+        names = list(shape or ()) if self._keywords else range(len(self.input_shapes))
         self.input_names = [n if isinstance(n, str) else f"input_{n}" for n in names]
 
     def mixes_samples(self) -> bool:

@@ -103,9 +103,6 @@ class SourceNetwork(nn.Module):
         """Find out how other batches are run, by comparing two samples together with each alone.
 
         It is done when first needed; inside ``torch.func`` transforms it must be done before.
-
-        Raises:
-            ShapeError: no way gives the same numbers.
         """
         own = self.input_shapes[0][0] if self.input_shapes and self.input_shapes[0] else 1
         inputs = self.example(2 * own)

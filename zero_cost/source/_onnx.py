@@ -14,7 +14,7 @@ from archcast.encoders.errors import ArchcastError, ShapeError, UnreadableModelE
 from archcast.zero_cost.source._batching import Reshapes
 from archcast.zero_cost.source._file import Graph, Input, Node, bound, load_file, outer_names
 from archcast.zero_cost.source._network import Result, SourceNetwork
-from archcast.zero_cost.source._weights import SETTINGS, Draw, weights_of
+from archcast.zero_cost.source._weights import NUMBERS, Draw, weights_of
 from archcast.zero_cost.source.operators import TABLE, Call, Value
 
 #: Operators without operands whose results are constants, also when their shape is one.
@@ -230,12 +230,12 @@ class _Runner:
 
 
 def _together(op: str, operands: list[Value], device: torch.device) -> list[Value]:
-    """Operands on one device, if any is on the accelerator; shapes stay where they are."""
-    settings = SETTINGS.get(op, ())
+    """Operands on one device, if any is on the accelerator; plain numbers stay where they are."""
+    plain = NUMBERS.get(op, ())
     if not any(isinstance(x, Tensor) and x.device.type == device.type for x in operands):
         return operands
     return [
-        x.to(device) if isinstance(x, Tensor) and i not in settings else x
+        x.to(device) if isinstance(x, Tensor) and i not in plain else x
         for i, x in enumerate(operands)
     ]
 

@@ -14,16 +14,22 @@ from archcast.zero_cost.source._file import Graph, Node, outer_names
 Role = Literal[
     "kernel", "transposed", "rows", "columns", "table", "shift", "scale", "slope", "other"
 ]
-#: Operands that say how an operator works; numbers there are no weights.
-SETTINGS: Final[dict[str, tuple[int, ...]]] = {
-    "Clip": (1, 2), "Compress": (1,), "ConstantOfShape": (0,), "CumSum": (1,),
-    "DequantizeLinear": (1, 2), "Dropout": (1, 2), "Expand": (1,), "Loop": (0, 1), "OneHot": (1, 2),
-    "Pad": (1, 2, 3), "Pow": (1,), "QuantizeLinear": (1, 2), "Quant": (1, 2, 3),
-    "Range": (0, 1, 2), "ReduceSum": (1,), "Reshape": (1,), "Resize": (1, 2, 3), "Shape": (0,),
-    "Size": (0,), "Slice": (1, 2, 3, 4), "Split": (1,), "Squeeze": (1,), "Tile": (1, 2),
-    "TopK": (1,), "Unsqueeze": (1,), "Upsample": (1,), "If": (0,), "CenterCropPad": (1,),
-    "BatchNormalization": (3, 4), "QLinearConv": (1, 2, 4, 5, 6, 7),
-    "QLinearMatMul": (1, 2, 4, 5, 6, 7), "RotaryEmbedding": (1, 2, 3), "Where": (0,),
+#: Operands that are read as plain numbers: shapes, axes, bounds, conditions.
+NUMBERS: Final[dict[str, tuple[int, ...]]] = {
+    "AffineGrid": (1,), "CenterCropPad": (1,), "Clip": (1, 2), "Col2Im": (1, 2),
+    "ConstantOfShape": (0,), "CumProd": (1,), "CumSum": (1,), "Dropout": (1, 2), "Expand": (1,),
+    "If": (0,), "Loop": (0, 1), "MaxUnpool": (2,), "OneHot": (1,), "Pad": (1, 2, 3),
+    "Range": (0, 1, 2), "Reshape": (1,), "Resize": (1, 2, 3), "SequenceAt": (1,),
+    "SequenceErase": (1,), "SequenceInsert": (2,), "Slice": (1, 2, 3, 4), "Split": (1,),
+    "SplitToSequence": (1,), "Squeeze": (1,), "Tile": (1, 2), "TopK": (1,), "Trilu": (1,),
+    "Unsqueeze": (1,), "Upsample": (1,),
+}  # fmt: skip
+#: Operands that say how an operator works; what is there is no weight.
+SETTINGS: Final[dict[str, tuple[int, ...]]] = NUMBERS | {
+    "BatchNormalization": (3, 4), "Compress": (1,), "DequantizeLinear": (1, 2), "OneHot": (1, 2),
+    "Pow": (1,), "QLinearConv": (1, 2, 4, 5, 6, 7), "QLinearMatMul": (1, 2, 4, 5, 6, 7),
+    "Quant": (1, 2, 3), "QuantizeLinear": (1, 2), "ReduceSum": (1,), "RotaryEmbedding": (1, 2, 3),
+    "Shape": (0,), "Size": (0,),
 }  # fmt: skip
 #: What an operand is for.
 _ROLES: Final[dict[tuple[str, int], Role]] = {
@@ -124,7 +130,7 @@ def fan_in(role: Role, shape: tuple[int, ...]) -> int:
         return prod(shape[1:])
     if role == "transposed":
         return shape[0] * prod(shape[2:])
-    return shape[-2] if role == "rows" and len(shape) > 1 else shape[-1]
+    return shape[max(len(shape) - 2, 0) if role == "rows" else len(shape) - 1]
 
 
 class Draw:

@@ -154,13 +154,11 @@ def _lstm(
         h, c = states
         # Gates in the standard's order: input, output, forget, candidate.
         i, o, keep, new = (fed + F.linear(h, r, bias)).chunk(4, 1)
-        if peep is not None:
-            p_in, p_out, p_forget = peep.chunk(3)
-            i, keep = i + p_in * c, keep + p_forget * c
+        p_in, p_out, p_forget = (0, 0, 0) if peep is None else peep.chunk(3)
+        i, keep = i + p_in * c, keep + p_forget * c
         i = f(clipped(i))
         keep = 1 - i if coupled else f(clipped(keep))
         c = keep * c + i * g(clipped(new))
-        o = o if peep is None else o + p_out * c
-        return f(clipped(o)) * h_function(c), c
+        return f(clipped(o + p_out * c)) * h_function(c), c
 
     return step

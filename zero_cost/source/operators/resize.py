@@ -50,17 +50,16 @@ def resize(call: Call, x: Tensor, *operands: Value) -> Tensor:
     """Along every axis by a factor, or to a size."""
     if call.opset < 11:
         return upsample(call, x, operands[0])
-    roi, scales, sizes = (*operands, None, None, None)[:3]
+    _, scales, sizes = (*operands, None, None, None)[:3]
     axes = [axis % x.dim() for axis in call.get("axes", range(x.dim()))]
     factors, lengths = [1.0] * x.dim(), list(x.shape)
     if sizes is not None and sizes.numel():
         wanted = _kept_ratio(call, x, axes, ints(sizes))
         for axis, n in zip(axes, wanted, strict=True):
             lengths[axis], factors[axis] = n, n / x.shape[axis]
-    else:
+    elif scales is not None:
         for axis, factor in zip(axes, scales.tolist(), strict=True):
             factors[axis], lengths[axis] = factor, math.floor(x.shape[axis] * factor)
-    del roi
     where = call.get("coordinate_transformation_mode", "half_pixel")
     nearest = call.get("nearest_mode", "round_prefer_floor")
     return _resized(call, x, factors, lengths, where, nearest)
