@@ -58,8 +58,8 @@ _ALL: Final = (
         "−Σ W ⊙ (H ∂L/∂W)",
         "Wang et al., Picking Winning Tickets Before Training, ICLR 2020",
         "gradients:grasp",
-        _H,
-        9,
+        _L,
+        10,
     ),
     Proxy(
         "fisher",
@@ -96,7 +96,7 @@ _ALL: Final = (
     ),
     Proxy(
         "epe_nas",
-        "class-wise correlation of the samples' Jacobians",
+        "Σ over classes of |Σ log(|correlation of Jacobians| + ε)| among the class's samples",
         "Lopes et al., EPE-NAS: Efficient Performance Estimation Without Training, ICANN 2021",
         "jacobians:epe_nas",
         _L,
@@ -116,8 +116,10 @@ _ALL: Final = (
         "Chen et al., Neural Architecture Search on ImageNet in Four GPU Hours, ICLR 2021",
         "ntk:ntk_condition",
         _G,
-        10,
+        6,
         flipped=True,
+        remark="a sample's gradient takes the statistics of batch norms as constants; published "
+        "code differentiates these, too, which is a backward pass a sample and another ranking",
     ),
     Proxy(
         "linear_regions",
@@ -129,7 +131,7 @@ _ALL: Final = (
     ),
     Proxy(
         "zico",
-        "Σ_l log Σ_w E|g| / σ(g) over mini-batches",
+        "Σ_l log Σ_w E|g| / σ(g) over the two halves of the mini-batch",
         "Li et al., ZiCo: Zero-Shot NAS via Inverse Coefficient of Variation, ICLR 2023",
         "zico:zico",
         _L,
@@ -207,7 +209,8 @@ _ALL: Final = (
         "CVPR 2025",
         "vkdnw:vkdnw",
         _G,
-        10,
+        15,
+        remark="the Fisher information of more than 10 classes is estimated by 10 mixtures of them",
     ),
     Proxy(
         "dextr",
@@ -230,7 +233,7 @@ _ALL: Final = (
     ),
     Proxy(
         "jacobian_cosine",
-        "1 − mean over pairs of samples of |cos(J_i, J_j)|^(1/20)",
+        "1 − ½ mean over pairs of samples of |cos(J_i, J_j)|^(1/20)",
         "Celotti et al., Improving Zero-Shot NAS with Parameters Scoring, 2020",
         "jacobians:jacobian_cosine",
         _G,

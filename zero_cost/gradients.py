@@ -1,8 +1,8 @@
 """Saliencies: what one backward pass of the loss says of the weights.
 
-All of them read :attr:`Lab.gradients`, so any number of them costs one backward pass (grasp: two).
-Weights are those of convolutions, linear, recurrent and embedding layers; norms and biases have
-none. An architecture without such layers has no score.
+All of them read :attr:`Lab.gradients`, so any number of them costs one backward pass; grasp adds a
+forward pass with four times the samples. Weights are those of convolutions, linear, recurrent and
+embedding layers; norms and biases have none. An architecture without such layers has no score.
 """
 
 from __future__ import annotations
@@ -12,8 +12,15 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from archcast.zero_cost._execute import Step
+from archcast.zero_cost._execute import Mode, Step
 from archcast.zero_cost._lab import Lab
+from archcast.zero_cost._mixed import (
+    QUAD,
+    Mixed,
+    binary_cross_entropy,
+    cross_entropy,
+    quads,
+)
 
 
 def grad_norm(lab: Lab) -> Tensor:
@@ -54,25 +61,38 @@ def plain(lab: Lab) -> Tensor:
 def grasp(lab: Lab) -> Tensor:
     """(G,) −Σ W ⊙ (H g), H the loss's Hessian by all weights, g its gradient.
 
+    That is the derivative of the loss by s and t where weights are W + s W + t g, which forward
+    passes of quads give (:mod:`archcast.zero_cost._mixed`): no graph of the gradient is kept.
+
     Reference:
         Wang et al., "Picking Winning Tickets Before Training by Preserving Gradient Flow", ICLR
         2020.
     """
-    found = lab.gradients
-    if not found:
-        return summed(lab, ())
-    leaves = [step.weight for step, _, _ in found]
-    product = torch.stack([(grad.detach() * grad).sum() for _, grad, _ in found]).sum()
-    if not product.requires_grad:  # the loss is linear in all weights
-        return summed(lab, ((step, grad.new_zeros(step.copies)) for step, grad, _ in found))
-    second = torch.autograd.grad(
-        product,
-        leaves,  # type: ignore[arg-type]
-        retain_graph=True,
-        materialize_grads=True,
-    )
-    parts = zip((step for step, _, _ in found), second, strict=True)
-    return -summed(lab, ((step, (weights(step) * h).flatten(1).sum(1)) for step, h in parts))
+    directions = {
+        owners[0]: grad[k].detach()
+        for step, grad, _ in lab.gradients
+        for k, owners in enumerate(step.owners)
+    }
+    found = summed(lab, ())
+    if not directions:
+        return found
+    mode = Mode(norm=False, separate=True, width=lab.width, replace=Mixed(directions))
+    with torch.no_grad():
+        outputs = lab.run(source=quads(lab.data), mode=mode)
+        for a, results in enumerate(outputs):
+            found[a] -= _mixed_loss(lab, results[0].unflatten(0, (QUAD, -1))).cpu()
+    return found
+
+
+def _mixed_loss(lab: Lab, logits: Tensor) -> Tensor:
+    """() derivative of the loss by both parameters of its logits (4, B, classes, *positions)."""
+    classes, positions = logits.shape[2], logits.shape[3:]
+    flat = logits.flatten(3).double()
+    if classes == 1:
+        return binary_cross_entropy(flat, lab.data.labels(2, positions).reshape(flat.shape[1:]))
+    alone = all(size == 1 for size in positions)
+    target = lab.data.labels(classes, () if alone else positions)
+    return cross_entropy(flat, target.reshape(flat.shape[1], -1))
 
 
 def fisher(lab: Lab) -> Tensor:

@@ -27,7 +27,7 @@ def vkdnw(lab: Lab) -> Tensor:
     weight (the first) of each layer, and by the scale and shift of the first channel of each batch
     norm and the first bias of each linear layer. Batch norms are as they are before any training
     when a network is evaluated: they pass what they get. Nine deciles of F's eigenvalues are
-    divided by their sum; eigenvalues that are no more than float32's rounding are 0. With more
+    divided by their sum; eigenvalues that are no more than rounding are 0. With more
     than 10 classes, F is estimated by 10 random mixtures of them.
 
     Reference:
@@ -42,7 +42,7 @@ def vkdnw(lab: Lab) -> Tensor:
             continue
         gram = rows.T @ rows if rows.shape[0] > rows.shape[1] else rows @ rows.T
         values = torch.linalg.eigvalsh(gram / lab.data.samples)
-        noise = values[-1] * rows.shape[1] * torch.finfo(torch.float32).eps
+        noise = values[-1] * rows.shape[1] * torch.finfo(torch.float64).eps
         zeros = values.new_zeros(rows.shape[1] - len(values))
         score = entropy(torch.cat([zeros, values.where(values > noise, 0.0)]))
         if score.isnan():
