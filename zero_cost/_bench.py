@@ -266,6 +266,8 @@ def _judged(name: str, index: int, value: float, reason: str) -> Found:
 
 
 def _line(error: BaseException) -> str:
+    if isinstance(error, torch.linalg.LinAlgError):
+        return "eigenvalues cannot be found: numbers are not finite, or too much alike"
     text = next((line for line in str(error).splitlines() if line.strip()), "")
     return (
         text[:200] if isinstance(error, ArchcastError) else f"{type(error).__name__}: {text[:200]}"

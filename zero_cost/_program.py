@@ -158,7 +158,9 @@ class Program:
         """
         pools = [i for i, s in enumerate(self.instructions) if _pools_all(s, self.instructions)]
         readers = pools or [i for i in self.weighted if self.instructions[i].inputs]
-        return self.instructions[readers[-1]].inputs[0] if readers else len(self) - 1
+        if readers:
+            return self.instructions[readers[-1]].inputs[0]
+        return self.outputs[0] if self.outputs else len(self) - 1
 
     @cached_property
     def bottlenecks(self) -> tuple[int, ...]:
