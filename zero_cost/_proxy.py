@@ -22,6 +22,9 @@ class Proxy:
             these should become), ``gradients``, ``second_gradients``. Nothing for scores of the
             graph.
         cost: about how many forward passes of the mini-batch it takes alone.
+        weights: how many times its weights' size it takes in memory, if passes of its own make that
+            more than usual.
+        each: the same of its largest layer's weights, for each sample.
         flipped: whether the published score is the negative of this one.
         remark: what differs from the publication, if anything.
     """
@@ -32,5 +35,7 @@ class Proxy:
     where: str
     needs: frozenset[Need] = frozenset()
     cost: float = 0.0
+    weights: float = 0.0
+    each: float = 0.0
     flipped: bool = False
     remark: str = ""

@@ -77,6 +77,7 @@ _ALL: Final = (
         _D,
         0.2,
         remark="logarithm of the published score, which overflows for deep networks",
+        weights=10,
     ),
     Proxy(
         "jacov",
@@ -120,6 +121,7 @@ _ALL: Final = (
         flipped=True,
         remark="a sample's gradient takes the statistics of batch norms as constants; published "
         "code differentiates these, too, which is a backward pass a sample and another ranking",
+        each=5,
     ),
     Proxy(
         "linear_regions",
@@ -136,6 +138,7 @@ _ALL: Final = (
         "zico:zico",
         _L,
         6,
+        weights=14,
     ),
     Proxy(
         "meco",
@@ -271,6 +274,7 @@ _ALL: Final = (
         _G,
         1,
         remark="as released: not of a loss, but of the outputs' sum for one sample of ones",
+        weights=12,
     ),
     Proxy(
         "w_pca",
