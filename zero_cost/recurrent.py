@@ -7,8 +7,9 @@ second kind is stepped here: each new state becomes the previous one of the next
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from math import sqrt
 from typing import Final
@@ -253,11 +254,33 @@ def _advance(
     program: Program, nodes: Iterable[int], values: dict[int, Tensor], weights: SmallWeights
 ) -> None:
     """Compute nodes in order, as they are without training: norms pass what they get."""
+    blends = _blends(program)
     for i in nodes:
         if i not in values:
             step = program.instructions[i]
-            inputs = [values[j] for j in step.inputs]
+            inputs = [1 - values[j] if j == blends.get(i) else values[j] for j in step.inputs]
             values[i] = apply(Call(step, 1, weights(step)), inputs)
+
+
+@lru_cache(maxsize=256)
+def _blends(program: Program) -> Mapping[int, int]:
+    """Products with one minus a gate -> the gate.
+
+    A graph has no constants: g a + (1 - g) b comes as g a + g b, which nobody would write. Which
+    of the two products has the gate itself is not known; the later one is taken to have the rest.
+    """
+    found: dict[int, int] = {}
+    for step in program.instructions:
+        if step.op != "add" or len(step.inputs) != 2:
+            continue
+        first, second = sorted(step.inputs)
+        if all(program.instructions[i].op == "mul" for i in (first, second)):
+            shared = set(program.instructions[first].inputs).intersection(
+                program.instructions[second].inputs
+            )
+            if len(shared) == 1:
+                found[second] = shared.pop()
+    return found
 
 
 def _drawn(program: Program, data: Data, node: int, count: int) -> Tensor:

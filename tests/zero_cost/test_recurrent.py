@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 from archcast import zero_cost  # noqa: E402
 from archcast.zero_cost import recurrent  # noqa: E402
 from archcast.zero_cost._data import Data  # noqa: E402
-from archcast.zero_cost._program import compile_graph  # noqa: E402
+from archcast.zero_cost._program import Instruction, Program, compile_graph  # noqa: E402
 from archcast.zero_cost._weights import Weights  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -113,6 +113,43 @@ def test_the_first_layer_counts() -> None:
     assert recurrent.hidden_states(one, data, small) is not None
     needed = recurrent._needed(two, loop.hidden, loop.pairs)
     assert max(loop.pairs.values()) not in needed  # the second layer is not even computed
+
+
+def test_a_gate_and_what_is_left_of_it() -> None:
+    net = GraphNet()
+    ids, h = net.input((1,), tokens=True), net.input((6,))
+    x = net.linear(net.reshape(net.embedding(ids, net.parameter(20, 5)), 5), 6, bias=False)
+    gate = net.act("sigmoid", net.linear(h, 6, bias=False))
+    rest = net.add(net.scale(gate, -1.0), net.constant(np.ones(1)))
+    new = net.add(net.mul(gate, h), net.mul(rest, x))
+    net.output(net.linear(new, 20), new)
+    program = compile_graph(net.graph("test", "gated"))
+    data, small = Data(3, 0, device=CPU), weights()
+    found = recurrent.hidden_states(program, data, small)
+    assert found is not None
+    table = next(s for s in program.instructions if s.op == "embedding")
+    of = {s.channels_in: small(s) for s in program.instructions if s.op == "linear"}
+    ids = recurrent._drawn(program, data, table.inputs[0], recurrent.STEPS * 3).flatten()
+    x = (small(table)[ids] @ of[5].T).unflatten(0, (recurrent.STEPS, 3))
+    gate_weights = small(_of_state(program))
+    assert gate_weights is not None
+    matches = []
+    for turned in (False, True):  # a graph does not say which of the two has the gate
+        h, seen = torch.zeros(3, 6), []
+        for t in range(recurrent.STEPS):
+            seen.append(h)
+            g = torch.sigmoid(h @ gate_weights.T)
+            g = 1 - g if turned else g
+            h = g * h + (1 - g) * x[t]
+        plain = torch.stack(seen, 2).transpose(0, 1).flatten(1)
+        matches.append(torch.allclose(found, plain, atol=1e-6))
+    assert sorted(matches) == [False, True]
+
+
+def _of_state(program: Program) -> Instruction:
+    """The matrix of the gate: it reads the state, and the sigmoid reads it."""
+    gate = next(s for s in program.instructions if s.op == "sigmoid")
+    return program.instructions[gate.inputs[0]]
 
 
 def test_recurrent_operators_over_positions() -> None:
