@@ -53,7 +53,7 @@ def _curved(step: Step) -> Tensor:
     op = step.instruction.op
     if op == "relu" and step.inputs[0].shape == step.raw.shape:
         x = step.inputs[0].unflatten(0, shape)
-        return torch.where(x[:, :1] > 0, x, 0).flatten(0, 1)
+        return (x * (x[:, :1] > 0).to(x.dtype)).flatten(0, 1)
     if op == "layer_norm":  # forward mode over forward mode is wrong for torch's
         return _normed(step.inputs[0], step.copies, (1,))
     call = Call(step.instruction, step.copies, step.weight)
@@ -110,5 +110,9 @@ def _normed(values: Tensor, copies: int, axes: tuple[int, ...]) -> Tensor:
     second = 2 * (v * v + x * a).mean(axes, keepdim=True)
     slope = -first / 2 * scale**3  # of the scale
     bend = 3 / 4 * first**2 * scale**5 - second / 2 * scale**3
-    found = (x * scale, v * scale + x * slope, a * scale + 2 * v * slope + x * bend)
-    return torch.stack(found, 1).flatten(0, 1)
+    found = torch.empty_like(values)  # of the same order in memory, which stacking would lose
+    parts = found.unflatten(0, (copies, ORDERS))
+    torch.mul(x, scale, out=parts[:, 0])
+    torch.mul(v, scale, out=parts[:, 1]).addcmul_(x, slope)
+    torch.mul(a, scale, out=parts[:, 2]).addcmul_(v, slope, value=2).addcmul_(x, bend)
+    return found

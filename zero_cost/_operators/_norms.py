@@ -33,6 +33,10 @@ def batch_norm(x: Tensor, copies: int) -> Tensor:
 
 def channel_deviation(x: Tensor, copies: int) -> Tensor:
     """(K, C) standard deviations of each channel over the samples and positions of a copy."""
+    if copies == 1 and x.is_floating_point() and not x.requires_grad:
+        # What a batch norm finds by the way, an order of magnitude faster than ``std``.
+        scale = torch.native_batch_norm(x, None, None, None, None, True, 0.0, 0.0)[2]
+        return torch.where(scale > 0, 1 / scale, 0).unsqueeze(0)
     parts = x.unflatten(0, (copies, x.shape[0] // copies))
     return parts.std((1, *range(3, parts.dim())), correction=0)
 
