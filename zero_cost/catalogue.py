@@ -125,11 +125,12 @@ _ALL: Final = (
     ),
     Proxy(
         "linear_regions",
-        "number of different activation codes among the samples",
+        "number of different activation codes of 1000 points, in a network of one channel",
         "Chen et al., Neural Architecture Search on ImageNet in Four GPU Hours, ICLR 2021",
         "linear_regions:linear_regions",
         _D,
-        3,
+        0.3,
+        remark="the network is shrunk to one channel at its narrowest and 3x3 inputs",
     ),
     Proxy(
         "zico",
@@ -147,6 +148,7 @@ _ALL: Final = (
         "meco:MeCo",
         _D,
         0.2,
+        remark="nodes with weights count, not modules",
     ),
     Proxy(
         "meco_opt",
@@ -155,6 +157,7 @@ _ALL: Final = (
         "meco:MeCoOpt",
         _D,
         0.2,
+        remark="nodes with weights count, not modules",
     ),
     Proxy(
         "swap",
@@ -218,11 +221,12 @@ _ALL: Final = (
     Proxy(
         "dextr",
         "ab / (a + b), a = log(1 + Σ_l σ_min / σ_max), b = log(1 + κ)",
-        "Asthana et al., Dextr: Zero-Shot NAS with Singular Value Decomposition and Extrinsic "
-        "Curvature, TMLR 2025",
+        "Asthana et al., Dextr: Zero-Shot Neural Architecture Search with Singular Value "
+        "Decomposition and Extrinsic Curvature, TMLR 2025",
         "dextr:dextr",
         _D,
-        1,
+        0.5,
+        remark="nodes with weights count, not modules; see dextr_published for these",
     ),
     Proxy(
         "hidden_covariance",
