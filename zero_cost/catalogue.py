@@ -60,6 +60,7 @@ _ALL: Final = (
         "gradients:grasp",
         _L,
         10,
+        weights=9,
     ),
     Proxy(
         "fisher",
@@ -278,7 +279,7 @@ _ALL: Final = (
         _G,
         1,
         remark="as released: not of a loss, but of the outputs' sum for one sample of ones",
-        weights=12,
+        weights=15,
     ),
     Proxy(
         "w_pca",
