@@ -92,10 +92,11 @@ def second_derivative(
     one = torch.ones_like(at)
 
     def slope(t: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.func.jvp(function, (t,), (one,))
+        value, first = torch.func.jvp(function, (t,), (one,))[:2]
+        return value, first
 
     with torch.enable_grad():  # some first derivatives have further ones only then
-        (value, first), (_, second) = torch.func.jvp(slope, (at,), (one,))
+        (value, first), (_, second) = torch.func.jvp(slope, (at,), (one,))[:2]
     return value.detach(), first.detach(), second.detach()
 
 
