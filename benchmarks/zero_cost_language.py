@@ -26,6 +26,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -126,7 +127,7 @@ def rows_of(study: Study) -> NDArray[np.int64]:
     """Rows with a graph, a label and published scores."""
     data = datasets.load(study.data)
     known = [data.labels(study.task), *map(data.proxy_scores, filter(None, study.proxies.values()))]
-    usable = np.isfinite(known).all(0)
+    usable = np.logical_and.reduce([np.isfinite(values) for values in known])
     rows = np.array([i for i in data.with_graph if usable[i]])
     if study.rows:
         rows = np.sort(np.random.default_rng(0).choice(rows, study.rows, replace=False))
@@ -146,7 +147,7 @@ def scored(study: Study, rows: NDArray[np.int64], work: Path | None) -> dict[str
         found |= dict(zero_cost.score(graphs, missing, samples=study.samples))
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(path, **found)
+        np.savez(path, **found)  # type: ignore[arg-type]
     return found
 
 
@@ -182,7 +183,7 @@ def report(study: Study, work: Path | None) -> str:
     return "\n\n".join(parts)
 
 
-def by_states(specs: Sequence[str], rows: NDArray[np.int64], ours: FloatArray, study: Study) -> str:
+def by_states(specs: Sequence[Any], rows: NDArray[np.int64], ours: FloatArray, study: Study) -> str:
     """Agreement of hidden covariance with the published, by how many states cells have."""
     theirs = datasets.load(study.data).proxy_scores(study.proxies["hidden_covariance"])[rows]
     states = np.array(

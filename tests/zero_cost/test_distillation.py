@@ -23,7 +23,7 @@ def view(seed: int) -> View:
     return View(channels, rows)
 
 
-def semantic(a: View, b: View) -> torch.Tensor:
+def semantic(a: View, b: View):
     """The distance by the matrices themselves."""
     total = torch.tensor(0.0, dtype=torch.float64)
     for g, h in zip(a.channels, b.channels, strict=True):

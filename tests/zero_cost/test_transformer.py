@@ -37,9 +37,9 @@ def block(*, joined: bool = False, tokens: int = 6, width: int = 8) -> ComputeGr
     return net.graph("test", "block")
 
 
-def by_hand(program: Program, x: torch.Tensor, drawn: dict[int, torch.Tensor]) -> torch.Tensor:
+def by_hand(program: Program, x, drawn):
     """The block's result, (B, 4), of (B, tokens, width)."""
-    values: dict[int, torch.Tensor] = {}
+    values = {}
     for i, step in enumerate(program.instructions):
         read = [values[j] for j in step.inputs]
         if step.op == "input":
@@ -64,7 +64,7 @@ def lab_of(graph: ComputeGraph) -> Lab:
     return Lab([compile_graph(graph)], weights, data, differentiate=True)
 
 
-def drawn(lab: Lab) -> dict[int, torch.Tensor]:
+def drawn(lab: Lab):
     steps = lab.programs[0].instructions
     return {i: lab.weights(s.weight).double() for i, s in enumerate(steps) if s.weight}
 
@@ -140,7 +140,7 @@ def test_head_confidence_and_wpca_by_hand() -> None:
     expected = sum((x @ weights[i].T).amax(1).mean() for i in parts.entering)
     found = score([graph], ["head_confidence", "w_pca"])
     assert found["head_confidence"][0] == pytest.approx(float(expected), rel=1e-5)
-    seen: dict[int, torch.Tensor] = {}
+    seen = {}
     lab.run(observe=lambda step: seen.setdefault(step.owners[0][0][1], step.value))
     rows = seen[next(iter(parts.hidden))].flatten(2).transpose(1, 2).flatten(0, 1)
     shares = torch.linalg.svdvals((rows - rows.mean(0)).double()).square()
