@@ -137,7 +137,12 @@ class _Circle:
 
 
 def frame(size: int, seed: int) -> Tensor:
-    """(size, 2) random orthonormal vectors, float64, every frame equally likely."""
+    """(size, 2) random orthonormal vectors, float64, every frame equally likely.
+
+    In one dimension there is no circle: the second vector is 0.
+    """
+    if size == 1:
+        return torch.tensor([[1.0, 0.0]], dtype=torch.float64)
     digest = blake2b(f"{seed}/circle/{size}".encode(), digest_size=7).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest, "little"))
     q, r = torch.linalg.qr(torch.randn(size, 2, generator=generator, dtype=torch.float64))

@@ -146,6 +146,15 @@ def test_frames_are_orthonormal():
     assert not torch.equal(frame, dextr.frame(50, 4))
 
 
+def test_one_number_has_no_circle():
+    module = nn.Sequential(nn.Linear(1, 4), nn.ReLU(), nn.Linear(4, 1))
+    net = compile_graph(encoders.read(module, input_shape=(1, 1)))
+    bench = Lab([net], Weights(0, "kaiming", CPU, torch.float32), Data(1, 0, device=CPU))
+    assert dextr.curvature(bench).isnan().all()
+    assert dextr.dextr(bench).isnan().all()  # and no features that are a matrix
+    assert bench.reasons
+
+
 # -------------------------------------------------------------- as published
 def test_the_published_way_is_the_plain_one(monkeypatch):
     module = nn.Sequential(
