@@ -212,11 +212,13 @@ def curved_networks():
 
 @pytest.mark.parametrize(("what", "module", "example"), list(curved_networks()))
 def test_grasp_is_the_derivative_of_the_gradient(what, module, example):
-    one = lab([compile_graph(read(module, example=example))], twice=True)
-    found = [(step.weight, grad) for step, grad, _ in one.gradients]
-    product = sum((grad.detach() * grad).sum() for _, grad in found)
-    second = torch.autograd.grad(product, [w for w, _ in found], materialize_grads=True)
-    expected = -sum(float((w * h).sum()) for (w, _), h in zip(found, second, strict=True))
+    one = lab([compile_graph(read(module, example=example))])
+    layers = [step.weight for step in one.weighted]
+    first = torch.autograd.grad(one.loss, layers, create_graph=True, materialize_grads=True)
+    product = sum((grad.detach() * grad).sum() for grad in first)
+    second = torch.autograd.grad(product, layers, retain_graph=True, materialize_grads=True)
+    pairs = zip(layers, second, strict=True)
+    expected = -sum(float((weight * h).detach().sum()) for weight, h in pairs)
     assert abs(expected) > 1e-9
     assert float(gradients.grasp(one)) == pytest.approx(expected, rel=1e-6)
 
