@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _TOO_BIG: Final = "needs about {0:.1f} GB of memory, of {1:.1f} GB: give fewer samples"
 #: What is needed most -> how much memory activations and weights take at once, by their own: a
 #: little more than benchmarks/zero_cost_memory.py measures. Forward passes let go of activations.
-_KEPT: Final = {"second_gradients": (4.0, 8.0), "gradients": (2.5, 5.0), "data": (4.0, 2.0)}
+_KEPT: Final = {"gradients": (2.5, 5.0), "data": (4.0, 2.0)}
 #: Architectures in a launch that nobody chose a number for.
 _MOST: Final = 64
 #: Weights and inputs kept from one launch to the next may take this share of the memory.
@@ -183,7 +183,6 @@ class _Attempt:
             watched.values(),
             width=self.width,
             differentiate="gradients" in self.needs,
-            twice="second_gradients" in self.needs,
         )
         try:
             lab.watch()

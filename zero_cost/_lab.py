@@ -65,6 +65,10 @@ class LayerSum(Observer):
         """(K, …) float64 contributions of a call's copies, or None if it does not count."""
         raise NotImplementedError
 
+    def times(self, program: Program, node: int) -> int:
+        """How often a node counts."""
+        return 1
+
     def finish(self, total: Tensor) -> Tensor:
         """(G, …) sums to (G,) scores."""
         return total
@@ -78,12 +82,12 @@ class LayerSum(Observer):
         if self.total is None:
             shape = (len(self.programs), *found.shape[1:])
             self.total = torch.zeros(shape, dtype=torch.float64, device=found.device)
-        copies = [k for k, owners in enumerate(step.owners) for _ in owners]
         rows = [a for owners in step.owners for a, _ in owners]
         self.count.index_add_(0, torch.tensor(rows), torch.ones(len(rows), dtype=torch.int64))
         # A sum in a fixed order: index_add_ on a GPU would add in any.
-        for k, row in zip(copies, rows, strict=True):
-            self.total[row] += found[k]
+        for k, owners in enumerate(step.owners):
+            for a, node in owners:
+                self.total[a] += found[k] * self.times(self.programs[a], node)
 
     def scores(self) -> Tensor:
         """(G,) scores."""
@@ -106,7 +110,6 @@ class Lab:
         width: architectures whose operators may run in one call.
         differentiate: whether gradients will be asked for; the forward pass then keeps what they
             need.
-        twice: whether gradients of gradients will be, too.
     """
 
     def __init__(
@@ -118,10 +121,9 @@ class Lab:
         *,
         width: int = 1,
         differentiate: bool = False,
-        twice: bool = False,
     ) -> None:
         self.programs, self.weights, self.data = programs, weights, data
-        self.width, self.twice, self.differentiate = width, twice, differentiate
+        self.width, self.differentiate = width, differentiate
         self.reasons: dict[int, str] = {}
         self._observers = list(observers)
 
@@ -238,7 +240,6 @@ class Lab:
             self.loss,
             [step.weight for step in steps if step.weight is not None],
             retain_graph=True,
-            create_graph=self.twice,
         )
         for hook in hooks:
             hook.remove()
@@ -306,7 +307,6 @@ def gradients_of(
     leaves: Sequence[Tensor],
     *,
     retain_graph: bool = False,
-    create_graph: bool = False,
 ) -> Sequence[Tensor]:
     """Gradients of a number; zero for what it does not depend on, even if that is all."""
     if not leaves or not total.requires_grad:
@@ -315,6 +315,5 @@ def gradients_of(
         total,
         leaves,
         retain_graph=retain_graph,
-        create_graph=create_graph,
         materialize_grads=True,
     )

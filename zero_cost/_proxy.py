@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Need = Literal["data", "labels", "gradients", "second_gradients"]
+Need = Literal["data", "labels", "gradients"]
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,7 @@ class Proxy:
         where: ``module:attribute`` of what computes it (a function of a graph, an ``Observer``, or
             a function of a ``Lab``), imported when it is needed.
         needs: ``data`` (it looks at what the network does with inputs), ``labels`` (and at what
-            these should become), ``gradients``, ``second_gradients``. Nothing for scores of the
-            graph.
+            these should become), ``gradients``. Nothing for scores of the graph.
         cost: about how many forward passes of the mini-batch it takes alone.
         weights: how many times its weights' size it takes in memory, if passes of its own make that
             more than usual.

@@ -12,7 +12,6 @@ from archcast.zero_cost._proxy import Need, Proxy
 _D: Final[frozenset[Need]] = frozenset(("data",))
 _G: Final[frozenset[Need]] = frozenset(("data", "gradients"))
 _L: Final[frozenset[Need]] = frozenset(("data", "labels", "gradients"))
-_H: Final[frozenset[Need]] = frozenset(("data", "labels", "gradients", "second_gradients"))
 
 _ABDELFATTAH = "Abdelfattah et al., Zero-Cost Proxies for Lightweight NAS, ICLR 2021"
 _SERIANNI = "Serianni & Kalita, Training-free NAS for RNNs and Transformers, ACL 2023"
