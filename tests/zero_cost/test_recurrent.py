@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 from archcast import zero_cost  # noqa: E402
 from archcast.zero_cost import recurrent  # noqa: E402
 from archcast.zero_cost._data import Data  # noqa: E402
+from archcast.zero_cost._feedback import Loop, needed  # noqa: E402
 from archcast.zero_cost._program import Instruction, Program, compile_graph  # noqa: E402
 from archcast.zero_cost._weights import Weights  # noqa: E402
 
@@ -98,7 +99,7 @@ def test_a_unit_that_never_changes_costs_an_eigenvalue_of_zero() -> None:
 
 def test_what_feeds_back_is_found() -> None:
     program = compile_graph(memory())
-    loop = recurrent.Loop.of(program)
+    loop = Loop.of(program)
     assert loop is not None
     steps = program.instructions
     memories = [e for e, end in loop.pairs.items() if steps[end].op == "add"]
@@ -109,7 +110,7 @@ def test_what_feeds_back_is_found() -> None:
 
 def test_the_first_layer_counts() -> None:
     one, two = (compile_graph(simple(layers)) for layers in (1, 2))
-    loop = recurrent.Loop.of(two)
+    loop = Loop.of(two)
     assert loop is not None
     assert len(loop.pairs) == 2
     data, small = Data(3, 0, device=CPU), weights()
@@ -117,8 +118,8 @@ def test_the_first_layer_counts() -> None:
     assert first is not None
     assert loop.hidden == min(loop.pairs.values())
     assert recurrent.hidden_states(one, data, small) is not None
-    needed = recurrent._needed(two, loop.hidden, loop.pairs)
-    assert max(loop.pairs.values()) not in needed  # the second layer is not even computed
+    inside = needed(two, loop.hidden, loop.pairs)
+    assert max(loop.pairs.values()) not in inside  # the second layer is not even computed
 
 
 def test_a_gate_and_what_is_left_of_it() -> None:

@@ -10,12 +10,12 @@ from archcast.encoders.spaces._net_graph import GraphNet
 torch = pytest.importorskip("torch")
 
 from archcast import zero_cost  # noqa: E402
-from archcast.zero_cost import transformer  # noqa: E402
 from archcast.zero_cost._data import Data  # noqa: E402
 from archcast.zero_cost._lab import Lab  # noqa: E402
 from archcast.zero_cost._program import Program, compile_graph  # noqa: E402
+from archcast.zero_cost._transformer_parts import parts_of  # noqa: E402
 from archcast.zero_cost._weights import Weights  # noqa: E402
-from archcast.zero_cost.transformer import components, nuclear_norm, parts_of  # noqa: E402
+from archcast.zero_cost.transformer import components, nuclear_norm  # noqa: E402
 
 CPU = torch.device("cpu")
 ALL = ["head_confidence", "w_pca", "synaptic_diversity", "synaptic_saliency", "dss"]
@@ -204,4 +204,4 @@ def test_networks_without_attention_have_reasons() -> None:
     for name in ALL:
         assert np.isnan(found[name]).all()
         assert found.reasons[name][0].startswith("no linear layer")
-    assert transformer.parts_of(compile_graph(block())).attention
+    assert parts_of(compile_graph(block())).attention
