@@ -7,7 +7,7 @@ from torch import Tensor
 
 from archcast.zero_cost._execute import Step
 from archcast.zero_cost._lab import LayerSum
-from archcast.zero_cost._program import ACTIVATIONS
+from archcast.zero_cost._program import ACTIVATIONS, Program
 
 
 def codes(step: Step) -> Tensor | None:
@@ -31,9 +31,17 @@ class NWOT(LayerSum):
     With codes c (B, neurons), K = c cᵀ + (1 − c)(1 − c)ᵀ (Mellor et al., ICML 2021). Activations
     other than ReLU count by the sign of what enters them. Two samples that agree everywhere leave
     K singular: there is no score.
+
+    An activation counts once for each layer that reads it. In the cells that publications score
+    every convolution has a ReLU of its own; in a canonical graph equal ReLUs are one.
     """
 
     lacks = "no activation function"
+
+    def times(self, program: Program, node: int) -> int:
+        """Layers that read the activation; at least one."""
+        readers = program.consumers[node]
+        return max(sum(program.instructions[i].weight is not None for i in readers), 1)
 
     def layer(self, step: Step) -> Tensor | None:
         """(K, B, B) agreements: whole numbers, exact for fewer than 2²⁴ neurons a layer."""

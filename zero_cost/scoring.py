@@ -103,7 +103,8 @@ def score(
         init: of the weights: kaiming, pytorch, xavier, orthogonal or normal.
         data: (images, labels): a mini-batch of at least B samples, (N, C, H, W) standardised
             numbers and (N,) whole numbers (or None); resized to what a network takes. By default
-            standard normal numbers, uniform token ids, and labels by chance.
+            random pictures with the spectrum of photographs, standard normal numbers where there
+            is no picture, uniform token ids, and labels by chance.
         input_shape: for sources that do not say what they take.
         memory: bytes to use; half of what is free by default.
         cache: whether scores found before are taken and new ones kept, in the library's cache
