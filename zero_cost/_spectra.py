@@ -43,16 +43,23 @@ def correlation(features: Tensor) -> Tensor:
     return x @ x.transpose(1, 2)
 
 
+def eigenvalues(matrices: Tensor) -> Tensor:
+    """(K, n) ascending eigenvalues of (K, n, n) symmetric matrices; NaN for what is not finite."""
+    finite = matrices.isfinite().all(2).all(1)
+    found = torch.linalg.eigvalsh(torch.where(finite[:, None, None], matrices, 0))
+    return torch.where(finite[:, None], found, float("nan"))
+
+
 def least_eigenvalue(matrices: Tensor) -> Tensor:
     """(K,) smallest eigenvalues of (K, n, n) positive semidefinite matrices, at least 0."""
-    return torch.linalg.eigvalsh(matrices)[:, 0].clamp(min=0)
+    return eigenvalues(matrices)[:, 0].clamp(min=0)
 
 
 def inverse_condition(matrices: Tensor) -> Tensor:
     """(K,) σ_min / σ_max of what (K, n, n) matrices are the Gram matrices of; 0 for zeros."""
-    values = torch.linalg.eigvalsh(matrices)
+    values = eigenvalues(matrices)
     ratio = values[:, 0].clamp(min=0) / values[:, -1]
-    return torch.where(values[:, -1] > 0, ratio, 0).sqrt()
+    return torch.where(values[:, -1] == 0, 0, ratio).sqrt()
 
 
 class Pending:

@@ -22,7 +22,7 @@ from torch import Tensor
 from archcast.zero_cost._execute import Step
 from archcast.zero_cost._lab import Lab, Observer
 from archcast.zero_cost._program import Program
-from archcast.zero_cost._spectra import gram
+from archcast.zero_cost._spectra import eigenvalues, gram
 
 
 def blocks(program: Program) -> list[int]:
@@ -88,7 +88,7 @@ class Progressivity(Expressivity):
 
     def joined(self, entropies: list[float]) -> float:
         """The blocks' entropies, in order, to a score."""
-        return min(after - before for before, after in pairwise(entropies))
+        return float(torch.tensor(entropies, dtype=torch.float64).diff().min())
 
 
 def entropy(values: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ def entropy(values: Tensor) -> Tensor:
     x = (x - x.mean(1, keepdim=True)).transpose(1, 2)
     # Products in the precision of the features: eigenvalues that this blurs hold no share.
     products = x @ x.transpose(1, 2) if x.shape[1] <= x.shape[2] else gram(x)
-    parts = torch.linalg.eigvalsh(products.to(torch.float64)).clamp(min=0)
+    parts = eigenvalues(products.to(torch.float64)).clamp(min=0)
     shares = parts / parts.sum(1, keepdim=True).clamp(min=1e-300)
     return torch.special.entr(shares).sum(1)
 
@@ -173,7 +173,7 @@ def _gain(begin: Tensor, end: Tensor) -> float | None:
         return None
     x, y = (g.flatten(2).transpose(0, 1).flatten(1).double() for g in (begin, end))
     matrix = (x @ y.T / x.shape[1])[None]
-    return float(torch.linalg.eigvalsh(gram(matrix))[0, -1].clamp(min=0).sqrt())
+    return float(eigenvalues(gram(matrix))[0, -1].clamp(min=0).sqrt())
 
 
 def _folded(x: Tensor, like: Tensor) -> Tensor:

@@ -178,6 +178,16 @@ def test_gram_matrices_give_singular_values(shape):
     assert found[3] == 0
 
 
+def test_what_is_not_finite_spoils_nobody_else():
+    x = torch.eye(3, dtype=torch.float64).repeat(3, 1, 1)
+    x[1, 0, 1], x[2, 2, 2] = float("nan"), float("inf")
+    for function in (_spectra.least_eigenvalue, _spectra.inverse_condition):
+        found = function(x)
+        assert found[0] == 1
+        assert found[1:].isnan().all()
+    assert az_nas.entropy(torch.full((1, 4, 2, 1, 1), float("inf"))).isnan().all()
+
+
 def test_meco_is_the_least_eigenvalue_of_correlations(small):
     expected = 0.0
     for step in seen(small, 1):
