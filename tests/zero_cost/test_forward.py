@@ -85,8 +85,8 @@ def test_company_changes_nothing(cells):
     for a, net in enumerate(cells):
         alone = scored(OURS, [net], samples=2)
         for name in OURS:
-            # Rounding in another order: gradients through forty norms feel it most.
-            rel = 1e-3 if name in ("az_trainability", "az_progressivity", "dextr") else 1e-5
+            # Trainability is a small difference, of gradients rounded in another order.
+            rel = 1e-3 if name == "az_trainability" else 1e-5
             assert together[name][a] == pytest.approx(alone[name][0], rel=rel, abs=1e-5), name
 
 
