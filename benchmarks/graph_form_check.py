@@ -34,6 +34,8 @@ from archcast.zero_cost._program import Weight, compile_graph
 from archcast.zero_cost._weights import Weights
 
 EQUAL = 1e-4
+#: Size of the vocabulary that language models are given here.
+WORDS = 64
 CPU = torch.device("cpu")
 KINDS: dict[type, str] = {
     nn.Linear: "linear",
@@ -61,13 +63,16 @@ def by_shape(module: Any) -> Any:
                 layer.weight.copy_(draw(key).reshape(shape))
                 done.add(id(layer.weight))
             elif isinstance(layer, NORMS) and layer.weight is not None:
-                layer.weight.fill_(1)
-                done.add(id(layer.weight))
+                for name, parameter in layer.named_parameters(recurse=False):
+                    parameter.fill_(float(name == "weight"))
+                    done.add(id(parameter))
             if isinstance(layer, nn.modules.batchnorm._BatchNorm):
                 layer.reset_running_stats()
                 layer.eps = 0.0
         for name, parameter in module.named_parameters():
-            if id(parameter) not in done or "pos_embed" in name:
+            if name.startswith("shared.") and len(parameter) == WORDS:
+                parameter.copy_(draw(Weight("embedding", tuple(parameter.shape), 0)))
+            elif id(parameter) not in done or "pos_embed" in name:
                 parameter.fill_(float(any(word in name.lower() for word in SCALES)))
     return module.eval()
 
@@ -158,12 +163,12 @@ def spaces() -> Iterator[Row]:
     for name in [n for n in SPACES if n not in SKIPPED]:
         torch.manual_seed(0)
         space, spec = smallest(name)
-        classes = 64 if space.num_classes > 1000 else None
+        classes = WORDS if space.num_classes > 1000 else None
         module = space.module(spec, classes, min(space.image_size, 96))
         inputs: list[Tensor] = []
         for x in module.example():
             whole = not x.is_floating_point()
-            inputs.append(torch.randint(0, 32, x.shape) if whole else torch.randn(x.shape))
+            inputs.append(torch.randint(0, 2, x.shape) if whole else torch.randn(x.shape))
         yield compare(name, module, tuple(inputs))
 
 

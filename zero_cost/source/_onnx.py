@@ -45,7 +45,7 @@ class OnnxNetwork(SourceNetwork):
         self.file = load_file(source)
         self._check()
         graph = self.file.graph
-        _materialise(graph, self.file.opset)
+        self._made = _materialise(graph, self.file.opset)
         self._live = _needed(graph)
         self._last = _last_uses(self._live, graph.outputs)
         self._bind(input_shape)
@@ -85,7 +85,7 @@ class OnnxNetwork(SourceNetwork):
 
     def _register(self, graph: Graph, fresh: bool, seed: int) -> None:
         draw = Draw(seed)
-        roles = weights_of(graph)
+        roles = weights_of(graph, self._made)
         for name, tensor in graph.constants.items():
             role = roles.get(name)
             if role is not None:
@@ -251,9 +251,13 @@ def _constant(attributes: Mapping[str, Any]) -> Tensor:
     raise UnreadableModelError("operator Constant has no value")
 
 
-def _materialise(graph: Graph, opset: int) -> None:
-    """Make constants of operators that only spell one out, so that weights among them are seen."""
-    kept = []
+def _materialise(graph: Graph, opset: int) -> set[str]:
+    """Make constants of operators that only spell one out, so that weights among them are seen.
+
+    Returns:
+        Names of those that are one number throughout, or an identity.
+    """
+    kept, made = [], set()
     for node in graph.nodes:
         constant = all(name in graph.constants for name in node.inputs if name)
         if node.domain or node.op not in _MADE or not constant:
@@ -264,8 +268,10 @@ def _materialise(graph: Graph, opset: int) -> None:
         else:
             operands = [graph.constants[name] for name in node.inputs]
             value = TABLE["", node.op](Call(node.op, node.attributes, opset), *operands)
+            made.add(node.outputs[0])
         graph.constants[node.outputs[0]] = value
     graph.nodes = kept
+    return made
 
 
 def _needed(graph: Graph) -> list[Node]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Set
 from hashlib import blake2b
 from math import prod, sqrt
 from typing import Final, Literal
@@ -55,12 +56,17 @@ _VIEWS: Final = frozenset(
 _LARGE: Final = 1e4
 
 
-def weights_of(graph: Graph) -> dict[str, Role]:
+def weights_of(graph: Graph, made: Set[str] = frozenset()) -> dict[str, Role]:
     """The constants that are trained, as far as a file tells: name -> what it is for.
 
     They are floating, more than one number, none so large that it can only be a mask, and reach
     the network's results by another way than as a setting (a factor to resize by, a bound).
     Tables that a module keeps as fixed buffers look the same in a file, and count as weights.
+
+    Args:
+        graph: the main graph.
+        made: constants that the file makes of one number; they are weights where they stand in a
+            weight's place only, and masks elsewhere.
     """
     live = _live(graph)
     roles: dict[str, Role] = {}
@@ -70,6 +76,8 @@ def weights_of(graph: Graph) -> dict[str, Role]:
         for place, name in enumerate(node.inputs):
             if _trained(graph, node, place, name):
                 role = _role(graph, node, place)
+                if role == "other" and name in made:
+                    continue
                 if roles.get(name, "other") == "other":
                     roles[name] = role
         for name in sorted(outer_names(node)):

@@ -154,6 +154,11 @@ def test_the_onnx_packages_networks_agree_with_onnxruntime(name):
     for proto in list(model.graph.initializer):
         if proto.name in drawn and proto.name not in {n.output[0] for n in made}:
             proto.CopyFrom(onnx.numpy_helper.from_array(drawn[proto.name].numpy(), proto.name))
+    if model.graph.node[-1].op_type == "Softmax":  # which saturates, and hides what comes before
+        output = model.graph.output[0]
+        output.name = model.graph.node.pop().input[0]
+        output.ClearField("type")
+        network = load_source(model).eval()
     session = runtime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
