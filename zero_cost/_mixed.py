@@ -136,10 +136,11 @@ def derivatives(function: Callable[[Tensor, Tensor], Tensor], like: Tensor) -> _
     zero, one = like.new_zeros(()), like.new_ones(())
 
     def along(t: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.func.jvp(lambda s: function(s, t), (zero,), (one,))
+        value, slope = torch.func.jvp(lambda s: function(s, t), (zero,), (one,))[:2]
+        return value, slope
 
     with torch.enable_grad():  # some first derivatives have further ones only then
-        (value, by_s), (by_t, by_both) = torch.func.jvp(along, (zero,), (one,))
+        (value, by_s), (by_t, by_both) = torch.func.jvp(along, (zero,), (one,))[:2]
     return value.detach(), by_s.detach(), by_t.detach(), by_both.detach()
 
 

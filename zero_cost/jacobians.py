@@ -11,10 +11,12 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from archcast.zero_cost._lab import Lab
 
 _EPS = 1e-5
+_ROUNDING = 1e-6
 #: With more classes, differences between classes count instead of their sizes.
 _MANY_CLASSES = 100
 
@@ -27,12 +29,9 @@ def jacov(lab: Lab) -> Tensor:
     Reference:
         Mellor et al., "Neural Architecture Search without Training", first version, 2020.
     """
-
-    def score(_: int, rows: Tensor) -> Tensor:
-        values = torch.linalg.eigvalsh(correlation(rows)) + _EPS
-        return -(values.log() + 1 / values).sum()
-
-    return _each(lab, score)
+    kept, matrices = _alike(lab, correlation)
+    values = torch.linalg.eigvalsh(matrices) + _EPS
+    return _placed(lab, kept, -(values.log() + 1 / values).sum(1))
 
 
 def epe_nas(lab: Lab) -> Tensor:
@@ -45,20 +44,22 @@ def epe_nas(lab: Lab) -> Tensor:
         Lopes et al., "EPE-NAS: Efficient Performance Estimation Without Training for Neural
         Architecture Search", ICANN 2021.
     """
+    kept, matrices = _alike(lab, correlation)
+    logs = (matrices.abs() + _EPS).log()
+    found = [_classwise(lab, a, rows) for a, rows in zip(kept, logs, strict=True)]
+    return _placed(lab, kept, torch.stack(found) if found else logs.new_zeros(0))
 
-    def score(a: int, rows: Tensor) -> Tensor:
-        classes = lab.outputs[a][0].shape[1]
-        labels = lab.data.labels(max(classes, 2))
-        logs = (correlation(rows).abs() + _EPS).log()
-        same = torch.nn.functional.one_hot(labels).to(logs.dtype)
-        counts = same.sum(0)
-        sums = (same * (logs @ same)).sum(0)[counts > 0]
-        if classes <= _MANY_CLASSES:
-            return sums.abs().sum()
-        sums = sums / counts[counts > 0]
-        return (sums[:, None] - sums).abs().sum() / len(sums)
 
-    return _each(lab, score)
+def _classwise(lab: Lab, architecture: int, logs: Tensor) -> Tensor:
+    """() EPE-NAS of one architecture from (B, B) logarithms."""
+    classes = lab.outputs[architecture][0].shape[1]
+    same = one_hot(lab.data.labels(max(classes, 2))).to(logs.dtype)
+    counts = same.sum(0)
+    sums = (same * (logs @ same)).sum(0)[counts > 0]
+    if classes <= _MANY_CLASSES:
+        return sums.abs().sum()
+    sums = sums / counts[counts > 0]
+    return (sums[:, None] - sums).abs().sum() / len(sums)
 
 
 def jacobian_cosine(lab: Lab) -> Tensor:
@@ -68,37 +69,58 @@ def jacobian_cosine(lab: Lab) -> Tensor:
         Celotti et al., "Improving Zero-Shot Neural Architecture Search with Parameters Scoring",
         2020; as computed by Serianni & Kalita, ACL 2023.
     """
-
-    def score(_: int, rows: Tensor) -> Tensor:
-        unit = _normalised(rows.double())
-        powers = (unit @ unit.T).abs() ** (1 / 20)
-        n = len(rows)
-        return 1 - (powers.sum() - powers.diagonal().sum()) / (2 * n * (n - 1))
-
-    return _each(lab, score, samples=2)
+    kept, matrices = _alike(lab, cosines, samples=2)
+    powers = matrices.abs() ** (1 / 20)
+    n = matrices.shape[1]
+    pairs = powers.sum((1, 2)) - powers.diagonal(dim1=1, dim2=2).sum(1)
+    return _placed(lab, kept, 1 - pairs / max(2 * n * (n - 1), 1))
 
 
 def correlation(rows: Tensor) -> Tensor:
-    """(B, B) Pearson correlations of rows (B, D), in float64; NaN where a row is constant."""
+    """(B, B) Pearson correlations of rows (B, D), in float64.
+
+    NaN where a row differs from its mean by no more than float32 rounds.
+    """
     rows = rows.double()
-    unit = _normalised(rows - rows.mean(1, keepdim=True))
+    size = rows.norm(dim=1, keepdim=True)
+    rows = rows - rows.mean(1, keepdim=True)
+    spread = rows.norm(dim=1, keepdim=True)
+    unit = torch.where(spread > _ROUNDING * size, rows / spread, float("nan"))
     return (unit @ unit.T).clamp(-1, 1)
 
 
-def _normalised(rows: Tensor) -> Tensor:
-    return rows / rows.norm(dim=1, keepdim=True)
+def cosines(rows: Tensor) -> Tensor:
+    """(B, B) cosines of the angles between rows (B, D), in float64; NaN with a row of zeros."""
+    unit = rows.double()
+    unit = unit / unit.norm(dim=1, keepdim=True)
+    return unit @ unit.T
 
 
-def _each(lab: Lab, score: Callable[[int, Tensor], Tensor], samples: int = 1) -> Tensor:
-    """Scores of all architectures that have a Jacobian other than zero."""
-    found = torch.full((len(lab),), float("nan"), dtype=torch.float64)
+def _alike(
+    lab: Lab, compare: Callable[[Tensor], Tensor], samples: int = 1
+) -> tuple[list[int], Tensor]:
+    """How alike samples' Jacobians are: which architectures have them, (n, B, B) numbers."""
+    size = lab.data.samples
+    kept, found = [], [torch.zeros(0, size, size, dtype=torch.float64, device=lab.data.device)]
     for a, rows in enumerate(lab.jacobians):
         if rows is None:
             lab.refuse(a, "no input that outputs could be differentiated by")
-        elif len(rows) < samples:
+        elif size < samples:
             lab.refuse(a, f"compares samples: give at least {samples}")
-        elif not bool((rows.std(1, correction=0) > 0).all()):
-            lab.refuse(a, "outputs do not depend on the input, or on all of it alike")
         else:
-            found[a] = score(a, rows).cpu()
+            kept.append(a)
+            found.append(compare(rows.detach())[None])
+    matrices = torch.cat(found)
+    defined = matrices.isfinite().all(2).all(1).tolist()
+    for a, good in zip(kept, defined, strict=True):
+        if not good:
+            lab.refuse(a, "outputs do not depend on the input, or on all of it alike")
+    places = [k for k, good in enumerate(defined) if good]
+    return [kept[k] for k in places], matrices[places]
+
+
+def _placed(lab: Lab, kept: list[int], scores: Tensor) -> Tensor:
+    """(G,) scores of some architectures; NaN for the others."""
+    found = torch.full((len(lab),), float("nan"), dtype=torch.float64)
+    found[kept] = scores.cpu()
     return found
