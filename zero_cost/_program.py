@@ -42,8 +42,8 @@ class Weight(NamedTuple):
     """Which weights an instruction uses: equal keys are equal numbers.
 
     Attributes:
-        kind: ``conv``, ``conv_transpose``, ``linear``, ``embedding``, ``recurrent``, ``scale``.
-        shape: dimensions, outputs first.
+        kind: ``conv``, ``conv_transpose``, ``linear``, ``embedding`` or ``recurrent``.
+        shape: dimensions, outputs first; of a recurrent layer (gates, hidden, inputs + hidden).
         ordinal: how many weights of that kind and shape come before it in the network.
     """
 
@@ -54,11 +54,15 @@ class Weight(NamedTuple):
     @property
     def fan_in(self) -> int:
         """Numbers that each output is a sum of."""
-        return 1 if self.kind in ("embedding", "scale") else max(prod(self.shape[1:]), 1)
+        if self.kind == "embedding":
+            return 1
+        return self.shape[2] if self.kind == "recurrent" else max(prod(self.shape[1:]), 1)
 
     @property
     def fan_out(self) -> int:
         """Outputs that each input takes part in."""
+        if self.kind == "recurrent":
+            return self.shape[0] * self.shape[1]
         return max(self.shape[0] * prod(self.shape[2:]), 1)
 
 
@@ -281,7 +285,7 @@ def _weight_shape(
     if op == "embedding":
         return op, (max(size // max(leaving, 1), 2), leaving)
     if op in _GATES:
-        return "recurrent", (_GATES[op] * leaving, entering + leaving)
+        return "recurrent", (_GATES[op], leaving, entering + leaving)
     return None
 
 

@@ -93,7 +93,7 @@ def _kaiming(key: Weight, generator: torch.Generator) -> torch.Tensor:
 def _pytorch(key: Weight, generator: torch.Generator) -> torch.Tensor:
     if key.kind == "embedding":
         return _normal(key, generator, 1.0)
-    fan = key.shape[0] if key.kind == "recurrent" else key.fan_in
+    fan = key.shape[1] if key.kind == "recurrent" else key.fan_in
     return _uniform(key, generator, 1 / sqrt(fan))
 
 
@@ -104,7 +104,9 @@ def _xavier(key: Weight, generator: torch.Generator) -> torch.Tensor:
 def _orthogonal(key: Weight, generator: torch.Generator) -> torch.Tensor:
     import torch
 
-    flat = torch.randn(key.shape, generator=generator).flatten(1)
+    flat = torch.randn(key.shape, generator=generator)
+    # A recurrent layer's gates are one matrix.
+    flat = flat.flatten(0, 1) if key.kind == "recurrent" else flat.flatten(1)
     q, r = torch.linalg.qr(flat.T if flat.shape[0] < flat.shape[1] else flat)
     q = q * torch.sign(torch.diagonal(r))
     return (q.T if flat.shape[0] < flat.shape[1] else q).reshape(key.shape)

@@ -115,7 +115,7 @@ class _Shrinking:
             span=0,
         )
         if step.weight:
-            shape = _shape(step.weight, made, step)
+            shape = _shape(step.weight, made)
             key = (step.weight.kind, shape)
             made = made._replace(weight=Weight(*key, self.counts[key]))
             self.counts[key] += 1
@@ -129,9 +129,8 @@ class _Shrinking:
         return depth, height, width
 
 
-def _shape(weight: Weight, small: Instruction, large: Instruction) -> tuple[int, ...]:
+def _shape(weight: Weight, small: Instruction) -> tuple[int, ...]:
     """Of the weights of a small instruction."""
     if weight.kind == "recurrent":
-        gates = weight.shape[0] // large.channels
-        return gates * small.channels, small.channels_in + small.channels
+        return weight.shape[0], small.channels, small.channels_in + small.channels
     return small.channels, max(small.channels_in // small.groups, 1), *weight.shape[2:]

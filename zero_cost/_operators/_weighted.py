@@ -41,7 +41,7 @@ def recurrent(call: Call, values: Sequence[Tensor]) -> Tensor:
     step, weight = call.step, call.weight
     assert weight is not None
     x = entering(call, values[0]).flatten(2)
-    table = weight if call.separate else weight.unsqueeze(0)
+    table = (weight if call.separate else weight.unsqueeze(0)).flatten(1, 2)
     hidden = step.channels
     state = x.new_zeros(x.shape[0], hidden)
     memory = state
