@@ -67,8 +67,11 @@ class Bench:
         """Scores of graphs: one for each and each proxy, in any order."""
         programs: dict[int, Program] = {}
         for index, graph in enumerate(graphs):
-            program = compile_graph(graph)
-            lack = _lack(program)
+            try:
+                program = compile_graph(graph)
+                lack = _lack(program)
+            except Exception as error:  # see _Attempt
+                lack = _line(error)
             if not lack:
                 programs[index] = program
             for proxy in proxies if lack else ():

@@ -291,6 +291,18 @@ def test_one_that_fails_costs_nobody_else(graphs, scores, proxy, monkeypatch):
         np.testing.assert_allclose(found[name], scores[name], rtol=1e-5)
 
 
+def test_a_graph_without_a_program_costs_nobody_else(graphs, scores, monkeypatch):
+    real = _bench.compile_graph
+
+    def compile_graph(graph):
+        return real(graph if graph != graphs[0] else None)
+
+    monkeypatch.setattr(_bench, "compile_graph", compile_graph)
+    found = score(graphs, KINDS, **QUICK)
+    assert found.reasons["nwot"].keys() == found.reasons["snip"].keys() == {0}
+    np.testing.assert_allclose(found["snip"][1:], scores["snip"][1:], rtol=1e-5)
+
+
 def test_failures_are_looked_for_in_few_launches(graphs, proxy, monkeypatch):
     launches = []
 
