@@ -67,13 +67,14 @@ class Bench:
         """Scores of graphs: one for each and each proxy, in any order."""
         programs: dict[int, Program] = {}
         for index, graph in enumerate(graphs):
+            lack = ""
             try:
-                program = compile_graph(graph)
-                lack = _lack(program)
+                programs[index] = compile_graph(graph)
+                lack = _lack(programs[index])
             except Exception as error:  # see _Attempt
                 lack = _line(error)
-            if not lack:
-                programs[index] = program
+            if lack:
+                programs.pop(index, None)
             for proxy in proxies if lack else ():
                 yield Found(proxy.name, index, float("nan"), lack)
         with kept_pages():
