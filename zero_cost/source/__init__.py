@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from archcast.encoders._files import exists
 from archcast.encoders._read_types import InputShape
+from archcast.encoders._torch.capture import Recording
 from archcast.encoders.errors import (
     InvalidSettingError,
     MissingExtraError,
@@ -71,7 +72,7 @@ def load_source(
         from archcast.zero_cost.source._onnx import OnnxNetwork
 
         return OnnxNetwork(source, input_shape, fresh=fresh, seed=seed).train()
-    if hasattr(source, "steps") and hasattr(source, "weights"):
+    if isinstance(source, Recording):
         from archcast.zero_cost.source._recording import RecordedNetwork
 
         return RecordedNetwork(source, seed)
