@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from archcast.zero_cost._proxy import Proxy
     from archcast.zero_cost.aggregate import AGGREGATES, Aggregate, rank_aggregate
     from archcast.zero_cost.catalogue import CLASSIC, PROXIES, get_proxy, register
-    from archcast.zero_cost.dextr import dextr_published
-    from archcast.zero_cost.distillation import diswot_scores
     from archcast.zero_cost.network import GraphNetwork, materialise
+    from archcast.zero_cost.proxies.dextr_published import dextr_published
+    from archcast.zero_cost.proxies.distillation import diswot_scores
     from archcast.zero_cost.proxy_search import ProxySearch, proxy_search
     from archcast.zero_cost.robot import RoBoT, robot_search
     from archcast.zero_cost.scoring import Scores, score
@@ -28,8 +28,8 @@ _HOMES: Final = {
     "ProxySearch": "proxy_search",
     "RoBoT": "robot",
     "Scores": "scoring",
-    "dextr_published": "dextr",
-    "diswot_scores": "distillation",
+    "dextr_published": "proxies.dextr_published",
+    "diswot_scores": "proxies.distillation",
     "get_proxy": "catalogue",
     "load_source": "source",
     "materialise": "network",

@@ -7,7 +7,8 @@ programs and a score is a function of the graph:
 
 * windows are padded so that the graph's extents come out, more in front where it is odd;
 * a convolution with more than one position is followed by a batch norm, unless the network has
-  norms of its own in at least as many places;
+  norms of its own in at least as many places; not one from an average pool into a sum, which
+  shortcuts of NAS-Bench-201 have no norm behind (ResNet-D's have, and lose it here);
 * of a part of a tensor, consumers take one after the other in turn.
 
 Reads graphs only; torch is not needed.
@@ -298,6 +299,13 @@ def _normed(graph: ComputeGraph, ops: list[str], inputs: list[list[int]]) -> lis
                 followed[j] = True
     spread = (np.prod(graph.extent, 1, dtype=np.int64) > 1).tolist()
     bare = [op in _CONVS and spread[i] and not followed[i] for i, op in enumerate(ops)]
+    into_sums = set(range(len(ops)))
+    for i, op in enumerate(ops):
+        if op != "add":
+            into_sums.difference_update(inputs[i])
+    for i, before in enumerate(inputs):
+        if bare[i] and [ops[j] for j in before] == ["avg_pool"] and i in into_sums:
+            bare[i] = False
     own = sum(op in _OWN_NORMS for op in ops)
     if own and own >= sum(bare) - 1:  # the convolution that makes patches has none either
         return [False] * len(ops)

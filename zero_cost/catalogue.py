@@ -304,7 +304,7 @@ _ALL: Final = (
 
 #: Name -> proxy.
 PROXIES: Final[dict[str, Proxy]] = {
-    proxy.name: replace(proxy, where=f"archcast.zero_cost.{proxy.where}") for proxy in _ALL
+    proxy.name: replace(proxy, where=f"archcast.zero_cost.proxies.{proxy.where}") for proxy in _ALL
 }
 #: The proxies of NAS-Bench-Suite-Zero (Krishnakumar et al. 2022), which every study compares with.
 CLASSIC: Final = (

@@ -14,13 +14,13 @@ from archcast.zero_cost._program import compile_graph
 
 torch = pytest.importorskip("torch")
 
-from archcast.zero_cost import dextr  # noqa: E402
 from archcast.zero_cost._data import Data  # noqa: E402
 from archcast.zero_cost._execute import Mode, execute  # noqa: E402
-from archcast.zero_cost._jets import advanced, second_derivative  # noqa: E402
 from archcast.zero_cost._lab import Lab  # noqa: E402
 from archcast.zero_cost._weights import Weights  # noqa: E402
-from archcast.zero_cost.dextr_published import dextr_published  # noqa: E402
+from archcast.zero_cost.proxies import dextr  # noqa: E402
+from archcast.zero_cost.proxies._jets import advanced, second_derivative  # noqa: E402
+from archcast.zero_cost.proxies.dextr_published import dextr_published  # noqa: E402
 
 nn = torch.nn
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))

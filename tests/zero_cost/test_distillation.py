@@ -7,8 +7,8 @@ from archcast.encoders.spaces import get_space
 torch = pytest.importorskip("torch")
 
 from archcast import zero_cost  # noqa: E402
-from archcast.zero_cost import distillation  # noqa: E402
-from archcast.zero_cost.distillation import View, distance, diswot_scores  # noqa: E402
+from archcast.zero_cost.proxies import distillation  # noqa: E402
+from archcast.zero_cost.proxies.distillation import View, distance, diswot_scores  # noqa: E402
 
 SPACE = get_space("nasbench201")
 CELLS = SPACE.sample(3, seed=2)

@@ -11,12 +11,12 @@ from archcast.zero_cost._program import compile_graph
 
 torch = pytest.importorskip("torch")
 
-from archcast.zero_cost import _spectra, az_nas, dextr, linear_regions, meco, swap, zen  # noqa: E402
 from archcast.zero_cost._data import Data  # noqa: E402
 from archcast.zero_cost._execute import Mode, execute  # noqa: E402
 from archcast.zero_cost._lab import Lab, Observer  # noqa: E402
 from archcast.zero_cost._weights import Weights  # noqa: E402
 from archcast.zero_cost.catalogue import get_proxy, implementation  # noqa: E402
+from archcast.zero_cost.proxies import _spectra, az_nas, dextr, linear_regions, meco, swap, zen  # noqa: E402
 
 nn = torch.nn
 CPU = torch.device("cpu")

@@ -18,10 +18,10 @@ nn = torch.nn
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 plain, newer = (importlib.import_module(f"_plain_{name}") for name in ("proxies", "newer"))
 
-from archcast.zero_cost import gradients, jacobians, ntk, synflow, vkdnw, zico  # noqa: E402
 from archcast.zero_cost._data import Data  # noqa: E402
 from archcast.zero_cost._lab import Lab  # noqa: E402
 from archcast.zero_cost._weights import Weights  # noqa: E402
+from archcast.zero_cost.proxies import gradients, jacobians, ntk, synflow, vkdnw, zico  # noqa: E402
 
 CPU = torch.device("cpu")
 OF_A_LAB = {

@@ -23,10 +23,15 @@ def small(*ops, channels=8, extent=(1, 4, 4), edges=None):
     )
 
 
-def test_convolutions_have_norms_and_the_classifier_has_none():
+def test_convolutions_have_norms_and_classifiers_and_shortcuts_have_none():
     program = compile_graph(read(CELL))
-    for step in program.instructions:
-        assert step.norm == (step.op in {"conv", "affine"})
+    bare = []
+    for i, step in enumerate(program.instructions):
+        if step.op == "conv" and not step.norm:
+            bare.append(program.instructions[step.inputs[0]].op)
+        else:
+            assert step.norm == (step.op in {"conv", "affine"}), i
+    assert bare == ["avg_pool", "avg_pool"]  # the two reductions' shortcuts, as published
 
 
 def test_networks_with_norms_of_their_own_get_no_others():

@@ -8,11 +8,11 @@ from archcast.encoders.spaces._net_graph import GraphNet
 torch = pytest.importorskip("torch")
 
 from archcast import zero_cost  # noqa: E402
-from archcast.zero_cost import recurrent  # noqa: E402
 from archcast.zero_cost._data import Data  # noqa: E402
-from archcast.zero_cost._feedback import Loop, needed  # noqa: E402
 from archcast.zero_cost._program import Instruction, Program, compile_graph  # noqa: E402
 from archcast.zero_cost._weights import Weights  # noqa: E402
+from archcast.zero_cost.proxies import recurrent  # noqa: E402
+from archcast.zero_cost.proxies._feedback import Loop, needed  # noqa: E402
 
 CPU = torch.device("cpu")
 

@@ -13,9 +13,9 @@ from archcast import zero_cost  # noqa: E402
 from archcast.zero_cost._data import Data  # noqa: E402
 from archcast.zero_cost._lab import Lab  # noqa: E402
 from archcast.zero_cost._program import Program, compile_graph  # noqa: E402
-from archcast.zero_cost._transformer_parts import parts_of  # noqa: E402
 from archcast.zero_cost._weights import Weights  # noqa: E402
-from archcast.zero_cost.transformer import components, nuclear_norm  # noqa: E402
+from archcast.zero_cost.proxies._transformer_parts import parts_of  # noqa: E402
+from archcast.zero_cost.proxies.transformer import components, nuclear_norm  # noqa: E402
 
 CPU = torch.device("cpu")
 ALL = ["head_confidence", "w_pca", "synaptic_diversity", "synaptic_saliency", "dss"]

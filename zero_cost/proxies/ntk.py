@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from archcast.zero_cost._lab import Lab
-from archcast.zero_cost._samples import each_weight, unlinked
+from archcast.zero_cost.proxies._samples import each_weight, unlinked
 
 
 def ntk_condition(lab: Lab) -> Tensor:

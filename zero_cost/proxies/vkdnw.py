@@ -11,7 +11,7 @@ from torch import Tensor
 from archcast.zero_cost._execute import Step
 from archcast.zero_cost._lab import Lab
 from archcast.zero_cost._operators import Call, apply
-from archcast.zero_cost._samples import unlinked
+from archcast.zero_cost.proxies._samples import unlinked
 
 #: Probabilities are mixed with this share of equal ones: without norms they are nearly 0 or 1.
 _MIXED: Final = 0.05

@@ -22,7 +22,7 @@ from torch import Tensor
 from archcast.zero_cost._execute import Step
 from archcast.zero_cost._lab import Lab, Observer
 from archcast.zero_cost._program import Program
-from archcast.zero_cost._spectra import eigenvalues, gram
+from archcast.zero_cost.proxies._spectra import eigenvalues, gram
 
 
 def blocks(program: Program) -> list[int]:

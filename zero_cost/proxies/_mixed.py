@@ -21,10 +21,10 @@ from torch import Tensor
 
 from archcast.zero_cost._data import Data
 from archcast.zero_cost._execute import Owner, Step
-from archcast.zero_cost._jets import _LINEAR as LINEAR
-from archcast.zero_cost._jets import _PLAIN as PLAIN
 from archcast.zero_cost._operators import Call, apply
 from archcast.zero_cost._program import Program
+from archcast.zero_cost.proxies._jets import _LINEAR as LINEAR
+from archcast.zero_cost.proxies._jets import _PLAIN as PLAIN
 
 #: Samples that a value and its derivatives are.
 QUAD: Final = 4

@@ -7,7 +7,7 @@ alone where there is no curvature (outputs that stand still, token ids).
 The published code hooks every module, containers included, so that a layer in a ``Sequential``
 counts twice. Here the nodes of the graph count that have weights, before and after their batch norm
 (chosen on TransNAS-Bench-101 and NAS-Bench-101, not on NAS-Bench-201);
-:func:`~archcast.zero_cost.dextr_published.dextr_published` is the published way.
+:func:`~archcast.zero_cost.proxies.dextr_published.dextr_published` is the published way.
 
 Reference:
     Asthana et al., "Dextr: Zero-Shot Neural Architecture Search with Singular Value Decomposition
@@ -25,10 +25,10 @@ from torch import Tensor
 
 from archcast.zero_cost._data import Data
 from archcast.zero_cost._execute import Mode, Step, execute
-from archcast.zero_cost._jets import ORDERS, advanced
 from archcast.zero_cost._lab import Lab, Observer
 from archcast.zero_cost._program import Program
-from archcast.zero_cost._spectra import Pending, first_samples, gram, inverse_condition
+from archcast.zero_cost.proxies._jets import ORDERS, advanced
+from archcast.zero_cost.proxies._spectra import Pending, first_samples, gram, inverse_condition
 
 #: Output coordinates that the curvature is taken over, at most.
 COORDINATES: Final = 10

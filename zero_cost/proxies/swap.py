@@ -11,7 +11,7 @@ from torch import Tensor
 from archcast.zero_cost._execute import Step
 from archcast.zero_cost._lab import Observer
 from archcast.zero_cost._program import ACTIVATIONS, Program
-from archcast.zero_cost.activations import codes
+from archcast.zero_cost.proxies.activations import codes
 
 #: Samples whose bits a float32 sum holds exactly.
 _EXACT = 24

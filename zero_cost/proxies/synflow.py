@@ -12,7 +12,7 @@ from torch import Tensor
 from archcast.zero_cost._execute import Mode, Step
 from archcast.zero_cost._lab import Lab, gradients_of
 from archcast.zero_cost._program import Program
-from archcast.zero_cost.gradients import summed
+from archcast.zero_cost.proxies.gradients import summed
 
 #: Values above the first are scaled down to the second, where all paths meet. Still so large that
 #: activations which saturate or bend at zero do the same with both.

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from archcast.zero_cost._execute import Mode, Step
 from archcast.zero_cost._lab import Lab
-from archcast.zero_cost._mixed import (
+from archcast.zero_cost.proxies._mixed import (
     QUAD,
     Mixed,
     binary_cross_entropy,
@@ -62,7 +62,7 @@ def grasp(lab: Lab) -> Tensor:
     """(G,) −Σ W ⊙ (H g), H the loss's Hessian by all weights, g its gradient.
 
     That is the derivative of the loss by s and t where weights are W + s W + t g, which forward
-    passes of quads give (:mod:`archcast.zero_cost._mixed`): no graph of the gradient is kept.
+    passes of quads give (:mod:`archcast.zero_cost.proxies._mixed`); no gradient's graph is kept.
 
     Reference:
         Wang et al., "Picking Winning Tickets Before Training by Preserving Gradient Flow", ICLR

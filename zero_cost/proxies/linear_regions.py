@@ -14,8 +14,8 @@ from archcast.zero_cost._data import Data
 from archcast.zero_cost._execute import Mode, Step, execute
 from archcast.zero_cost._lab import Lab
 from archcast.zero_cost._program import ACTIVATIONS, Instruction, Program, Triple, Weight
-from archcast.zero_cost.activations import codes
-from archcast.zero_cost.swap import different, mixed, words
+from archcast.zero_cost.proxies.activations import codes
+from archcast.zero_cost.proxies.swap import different, mixed, words
 
 #: Points of input space that are asked for their region.
 POINTS: Final = 1000

@@ -12,7 +12,12 @@ from torch import Tensor
 from archcast.zero_cost._execute import Step
 from archcast.zero_cost._lab import Observer
 from archcast.zero_cost._program import Program
-from archcast.zero_cost._spectra import Pending, correlation, first_samples, least_eigenvalue
+from archcast.zero_cost.proxies._spectra import (
+    Pending,
+    correlation,
+    first_samples,
+    least_eigenvalue,
+)
 
 
 class MeCo(Observer):

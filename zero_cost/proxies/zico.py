@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from archcast.zero_cost._lab import Lab
-from archcast.zero_cost.gradients import summed
+from archcast.zero_cost.proxies.gradients import summed
 
 #: Mini-batches that means and deviations are taken over.
 PARTS = 2

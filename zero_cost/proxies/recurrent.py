@@ -18,11 +18,11 @@ from torch import Tensor
 
 from archcast.encoders.ops import GROUPS
 from archcast.zero_cost._data import Data
-from archcast.zero_cost._feedback import Loop, needed
 from archcast.zero_cost._lab import Lab
 from archcast.zero_cost._operators import Call, apply
 from archcast.zero_cost._program import Instruction, Program
 from archcast.zero_cost._weights import Weights
+from archcast.zero_cost.proxies._feedback import Loop, needed
 
 #: Steps of time; the published scores have as many.
 STEPS: Final = 70

@@ -20,9 +20,9 @@ from torch import Tensor
 from archcast.zero_cost._execute import Mode, Step
 from archcast.zero_cost._lab import Lab, LayerSum, gradients_of
 from archcast.zero_cost._program import Program
-from archcast.zero_cost._spectra import gram
-from archcast.zero_cost._transformer_parts import Parts, parts_of
-from archcast.zero_cost.static import params
+from archcast.zero_cost.proxies._spectra import gram
+from archcast.zero_cost.proxies._transformer_parts import Parts, parts_of
+from archcast.zero_cost.proxies.static import params
 
 #: Share of the variance that W-PCA's principal components hold.
 _VARIANCE: Final = 0.99

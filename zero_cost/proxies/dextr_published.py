@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from archcast.encoders.errors import ShapeError
-from archcast.zero_cost.dextr import COORDINATES, bend, frame, joined
+from archcast.zero_cost.proxies.dextr import COORDINATES, bend, frame, joined
 
 if TYPE_CHECKING:
     from torch import nn
