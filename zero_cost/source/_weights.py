@@ -76,8 +76,8 @@ def weights_of(graph: Graph, made: Set[str] = frozenset()) -> dict[str, Role]:
         for place, name in enumerate(node.inputs):
             if _trained(graph, node, place, name):
                 role = _role(graph, node, place)
-                if role == "other" and name in made:
-                    continue
+                if role == "other" and (name in made or _all_one(graph.constants[name])):
+                    continue  # a mask in the making
                 if roles.get(name, "other") == "other":
                     roles[name] = role
         for name in sorted(outer_names(node)):
@@ -104,6 +104,10 @@ def _is_weight(tensor: torch.Tensor, sure: bool) -> bool:
     if tensor.numel() == 1 and not sure:
         return False
     return bool((tensor.abs().float() < _LARGE).all())
+
+
+def _all_one(tensor: torch.Tensor) -> bool:
+    return not tensor.is_meta and bool((tensor == 1).all())
 
 
 def _live(graph: Graph) -> set[str]:

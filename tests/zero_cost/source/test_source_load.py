@@ -65,6 +65,14 @@ def test_masks_are_no_weights():
     assert torch.isinf(network(torch.zeros(1, 4))[0, 2])
 
 
+def test_masks_in_the_making_are_no_weights():
+    nodes = [helper.make_node("Trilu", ["ones"], ["mask"], upper=0),
+             helper.make_node("MatMul", ["x", "mask"], ["y"])]  # fmt: skip
+    network = load_source(model(nodes, {"ones": torch.ones(4, 4)}))
+    assert not list(network.parameters())
+    assert torch.equal(network(torch.ones(1, 4)), torch.tensor([[4.0, 3.0, 2.0, 1.0]]))
+
+
 def test_fresh_weights_are_the_seeds():
     first, again, other = (
         load_source(model(), weights="fresh", seed=seed).weights.fc.weight for seed in (0, 0, 1)
