@@ -70,7 +70,7 @@ def by_shape(module: Any) -> Any:
                 layer.reset_running_stats()
                 layer.eps = 0.0
         for name, parameter in module.named_parameters():
-            if name.startswith("shared.") and len(parameter) == WORDS:
+            if name.startswith("shared.") and (len(parameter) == WORDS or len(parameter) > 5000):
                 parameter.copy_(draw(Weight("embedding", tuple(parameter.shape), 0)))
             elif id(parameter) not in done or "pos_emb" in name:
                 parameter.fill_(float(any(word in name.lower() for word in SCALES)))
@@ -99,12 +99,22 @@ class Lengths(TorchFunctionMode):
         return any(abs(length - other) <= 1e-3 * abs(other) + 1e-12 for other in same)
 
 
+def ordered(graph: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Inputs in the graph's order, told by their sizes."""
+    program, waiting, found = compile_graph(graph), list(inputs), []
+    for node in program.inputs:
+        size = program.instructions[node].size
+        at = next((i for i, x in enumerate(waiting) if x[0].numel() == size), 0)
+        found.append(waiting.pop(at))
+    return tuple(found)
+
+
 def first_difference(graph: Any, module: Any, inputs: tuple[Tensor, ...]) -> str:
     """The first operator with a result that the module does not have."""
     with Lengths() as lengths, torch.no_grad():
         module(*inputs)
     program = compile_graph(graph)
-    given = dict(zip(program.inputs, inputs, strict=True))
+    given = dict(zip(program.inputs, ordered(graph, inputs), strict=True))
     steps: list[Step] = []
 
     def source(_: Any, node: int) -> Tensor:
@@ -137,7 +147,7 @@ def compare(name: str, module: Any, inputs: tuple[Tensor, ...]) -> Row:
         for norm in network.norms.values():
             norm.eps = 0.0  # type: ignore[assignment]
         with torch.no_grad():
-            off = distance(network(*inputs), module(*inputs))
+            off = distance(network(*ordered(graph, inputs)), module(*inputs))
         if off <= EQUAL:
             return [name, f"{off:.0e}", "yes", ""]
         return [name, f"{off:.0e}", "no", first_difference(graph, module, inputs)]
