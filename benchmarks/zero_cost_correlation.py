@@ -2,8 +2,8 @@
 
 For a sample of each benchmark: Spearman's correlation of our score with the accuracy, the same of
 the published score on the same architectures, and of our score with the published one. Inputs are
-standard normal numbers and labels drawn by chance, unless ``--images`` names an ``.npz`` file with
-``images`` (N, 3, H, W) and ``labels``. Aggregates join the ranks of our scores; which proxies make
+drawn (pictures with the spectrum of photographs, labels by chance), unless ``--images`` names an
+``.npz`` file with ``x_train`` (N, H, W, 3) and ``y_train``. Aggregates join the ranks of our scores; which proxies make
 the last one was settled on NAS-Bench-101 and TransNAS-Bench-101, not on NAS-Bench-201.
 """
 
@@ -86,7 +86,7 @@ def main() -> None:
     chosen = options.parse_args()
     parts = [
         f"Samples of {chosen.nets} architectures, seed {chosen.seed}; {chosen.samples} samples, "
-        f"{'images' if chosen.images else 'Gaussian inputs'}, {chosen.init} weights."
+        f"{'images' if chosen.images else 'drawn inputs'}, {chosen.init} weights."
     ]
     for name in chosen.studies:
         parts += [f"## {name}", *study_tables(STUDIES[name], chosen)]
@@ -144,14 +144,14 @@ def graphs(benchmark: Any, study: Study, rows: NDArray[np.int64]) -> list[Comput
 
 
 def images(path: Path | None) -> tuple[Any, Any] | None:
+    """The mini-batch of an ``.npz`` file with ``x_train`` (N, H, W, 3) bytes and ``y_train``."""
     if path is None:
         return None
     with np.load(path, allow_pickle=False) as archive:
-        found = archive["images"].astype(np.float32)
-        labels = archive["labels"].astype(np.int64)
-    if found.max() > 20:  # bytes
-        found = (found - found.mean((0, 2, 3), keepdims=True)) / found.std((0, 2, 3), keepdims=True)
-    return found, labels
+        found = archive["x_train"].transpose(0, 3, 1, 2).astype(np.float32)
+        labels = archive["y_train"].astype(np.int64)
+    axes = (0, 2, 3)
+    return (found - found.mean(axes, keepdims=True)) / found.std(axes, keepdims=True), labels
 
 
 def published(benchmark: Any, study: Study, name: str, rows: NDArray[np.int64]) -> FloatArray:
