@@ -3,8 +3,9 @@
 For a sample of each benchmark: Spearman's correlation of our score with the accuracy, the same of
 the published score on the same architectures, and of our score with the published one. Inputs are
 drawn (pictures with the spectrum of photographs, labels by chance), unless ``--images`` names an
-``.npz`` file with ``x_train`` (N, H, W, 3) and ``y_train``. Aggregates join the ranks of our scores; which proxies make
-the last one was settled on NAS-Bench-101 and TransNAS-Bench-101, not on NAS-Bench-201.
+``.npz`` file with ``x_train`` (N, H, W, 3) and ``y_train``. Aggregates join the ranks of our
+scores; which proxies make the last one was settled on NAS-Bench-101 and TransNAS-Bench-101, not on
+NAS-Bench-201.
 """
 
 from __future__ import annotations
