@@ -143,9 +143,9 @@ def compare(name: str, module: Any, inputs: tuple[Tensor, ...]) -> Row:
     try:
         by_shape(module)
         graph = read(module, example=inputs)
-        network = materialise(graph, init="shape").eval()
+        network: Any = materialise(graph, init="shape").eval()
         for norm in network.norms.values():
-            norm.eps = 0.0  # type: ignore[assignment]
+            norm.eps = 0.0
         with torch.no_grad():
             off = distance(network(*ordered(graph, inputs)), module(*inputs))
         if off <= EQUAL:

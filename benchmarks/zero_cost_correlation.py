@@ -129,7 +129,7 @@ def study_tables(study: Study, chosen: argparse.Namespace) -> list[str]:
 
 def drawn(benchmark: Any, study: Study, count: int, seed: int) -> NDArray[np.int64]:
     """Rows with all labels, at random."""
-    complete = np.isfinite([benchmark.labels(task) for task in study.tasks]).all(0)
+    complete = np.logical_and.reduce([np.isfinite(benchmark.labels(t)) for t in study.tasks])
     rows = np.flatnonzero(complete[: study.first])
     if study.benchmark == "transnas_micro":  # published proxies are there for some only
         known = np.isfinite(benchmark.proxy_scores(f"{study.published}nwot"))

@@ -160,6 +160,7 @@ def test_a_place_that_cannot_be_written(tmp_path, monkeypatch):
 
 def test_a_disk_that_fills_up_is_told_once(path, monkeypatch):
     cache = opened(path)
+    assert cache._database is not None
     cache._database.execute("PRAGMA max_page_count = 6")
     rows = [("nwot", f"{i:032x}", (float(i), "")) for i in range(5000)]
     with pytest.warns(RuntimeWarning, match="not cached.*full"):

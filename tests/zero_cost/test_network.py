@@ -1,5 +1,7 @@
 """The network that a graph becomes: the original one where a graph says enough."""
 
+from typing import Any
+
 import pytest
 
 from archcast.encoders.errors import ShapeError
@@ -10,7 +12,7 @@ torch = pytest.importorskip("torch")
 nn = torch.nn
 
 
-def by_shape(module):
+def by_shape(module: Any) -> Any:
     """Give every weight the numbers that ``init="shape"`` gives one of its shape."""
     from archcast.zero_cost._program import Weight
     from archcast.zero_cost._weights import Weights

@@ -14,7 +14,8 @@ from archcast.encoders.errors import (
     StorageError,
 )
 from archcast.encoders.spaces import get_space
-from archcast.zero_cost import CLASSIC, PROXIES, Proxy, score, scoring
+from archcast.zero_cost import CLASSIC, PROXIES, Proxy, _program, catalogue, score, scoring
+from archcast.zero_cost._settings import Settings
 
 torch = pytest.importorskip("torch")
 
@@ -43,7 +44,7 @@ def proxy(monkeypatch):
 
     def add(name, compute, needs=("data",)):
         monkeypatch.setitem(PROXIES, name, Proxy(name, "", "", f"made:{name}", frozenset(needs), 1))
-        made = _bench.implementation
+        made = catalogue.implementation
         monkeypatch.setattr(
             _bench, "implementation", lambda p: compute if p.name == name else made(p)
         )
@@ -75,7 +76,7 @@ def test_proxies_together_are_those_alone(graphs, scores):
 
 def test_equal_architectures_are_scored_once(graphs, scores, monkeypatch):
     seen = []
-    real = _bench.compile_graph
+    real = _program.compile_graph
     monkeypatch.setattr(_bench, "compile_graph", lambda g: seen.append(g) or real(g))
     found = score([graphs[1], graphs[0], graphs[1]], KINDS, **QUICK)
     assert len(seen) == 2
@@ -292,7 +293,7 @@ def test_one_that_fails_costs_nobody_else(graphs, scores, proxy, monkeypatch):
 
 
 def test_a_graph_without_a_program_costs_nobody_else(graphs, scores, monkeypatch):
-    real = _bench.compile_graph
+    real = _program.compile_graph
 
     def compile_graph(graph):
         return real(graph if graph != graphs[0] else None)
@@ -341,7 +342,7 @@ def test_infinite_scores_are_none(graphs, proxy):
 
 
 def test_weights_are_let_go_of(graphs):
-    bench = _bench.Bench(scoring.Settings(samples=2, memory=3_000_000))
+    bench = _bench.Bench(Settings(samples=2, memory=3_000_000))
     list(bench.scores(graphs[:1], [PROXIES["nwot"]]))
     assert sum(w.nbytes for w in bench.weights._kept.values()) < 3_000_000 // 4
 

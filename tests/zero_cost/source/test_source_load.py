@@ -127,7 +127,7 @@ def test_a_module_is_copied():
     network(torch.randn(6, 4)).sum().backward()
     assert module[0].weight.grad is None
     assert torch.equal(module[1].running_mean, torch.zeros(3))
-    assert torch.equal(network.module[0].weight, module[0].weight)
+    assert torch.equal(network.get_parameter("module.0.weight"), module[0].weight)
 
 
 def test_a_module_with_fresh_weights():
@@ -179,11 +179,11 @@ def test_a_recording_is_replayed_with_any_batch():
     text = record(module, (torch.randn(1, 4, 8),)).to_json()
     recording = Recording.from_json(text)
     network = load_source(recording).eval()
-    own = dict(module.named_parameters())
+    own, drawn = dict(module.named_parameters()), dict(network.named_parameters())
     with torch.no_grad():
         for name, (_, qualified, trained) in recording.weights.items():
             if trained:
-                own[qualified].copy_(network.weights[name])
+                own[qualified].copy_(drawn[f"weights.{name}"])
     x = torch.randn(3, 4, 8)
     assert torch.allclose(network(x), module(x), atol=1e-6)
     assert torch.allclose(network.train()(x), module.train()(x), atol=1e-6)
