@@ -15,8 +15,8 @@ from archcast.zero_cost._program import Instruction, Triple
 def fit(x: Tensor, channels: int, extent: Triple, part: int = 0) -> Tensor:
     """A value in another shape, by the mildest means that give it.
 
-    The same number of elements is a view; fewer positions or channels are a part, or for one
-    position their mean; more are repetitions.
+    The same number of elements is a view; fewer positions or channels are a part; more are
+    repetitions.
 
     Args:
         x: (N, C, *positions).
@@ -43,8 +43,8 @@ def fit_positions(x: Tensor, wanted: tuple[int, ...]) -> Tensor:
         return x
     if prod(have) == prod(wanted):
         return x.reshape(*x.shape[:2], *wanted)
-    if prod(wanted) == 1:
-        return x.flatten(2).mean(2).reshape(*x.shape[:2], *wanted)
+    if prod(wanted) == 1:  # a mean would be an operator: this is the class token
+        return x.flatten(2)[:, :, 0].reshape(*x.shape[:2], *wanted)
     if prod(have) == 1:
         return x.reshape(*x.shape[:2], *[1] * len(wanted)).expand(*x.shape[:2], *wanted)
     if len(have) == len(wanted) and all(a % b == 0 for a, b in zip(have, wanted, strict=True)):

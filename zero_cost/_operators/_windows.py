@@ -31,13 +31,16 @@ def ungrouped(x: Tensor, copies: int) -> Tensor:
 def padding(x: Tensor, step: Instruction) -> list[int]:
     """Padding of each axis of positions, so that at least the extent comes out.
 
-    The larger half stands in front. Padding as much behind changes no position of the extent.
+    Half of the window where that gives the extent; else as little as does, the larger half in
+    front. Padding as much behind changes no position of the extent.
     """
     found = []
     for have, a in zip(x.shape[2:], range(5 - x.dim(), 3), strict=True):
         reach = step.dilation[a] * (step.kernel[a] - 1) + 1
         total = max((step.extent[a] - 1) * step.stride[a] + reach - have, 0)
-        found.append(total - total // 2)
+        half = reach // 2
+        usual = (have + 2 * half - reach) // step.stride[a] + 1 == step.extent[a]
+        found.append(half if usual else total - total // 2)
     return found
 
 
