@@ -10,9 +10,9 @@ affordable.
   does not say which new state becomes which previous one: where a cell has one state only, the two
   agree; of several, the wrong one may be fed back.
 * **NAS-Bench-BERT**: the published scores are of other networks than the rows name (hidden size
-  256 and feed-forward parts of 1,024 everywhere); ours are of the rows'. Head confidence was first
-  computed with the operands of dynamic convolutions, too, and had a Kendall tau of 0.372; by how
-  published scores depend on the operations, these do not count there, and no longer do here.
+  256 and feed-forward parts of 1,024 everywhere); ours are of the rows'. Operands of dynamic
+  convolutions do not count for head confidence: that was settled by how published scores depend on
+  the operations. If they count, its Kendall tau is 0.372.
   The code of the published synaptic scores differentiates the sum of what a layer norm without
   trained weights gives. That sum is constant; its gradients can only be rounding. Ours
   differentiate the cross-entropy. W-PCA's published tau on these rows is 0.526 (Wang, ICLR 2025).

@@ -97,7 +97,7 @@ def show_proxies(json: bool) -> None:
         {
             "proxy": p.name,
             "formula": p.formula,
-            "needs": " ".join(sorted(p.needs)).replace("_", " "),
+            "needs": " ".join(sorted(p.needs)),
             "cost": p.cost,
             "classic": p.name in CLASSIC,
             "flipped": p.flipped,
