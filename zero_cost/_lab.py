@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
+from math import prod
 from typing import ClassVar
 
 import torch
@@ -206,14 +207,17 @@ class Lab:
         """Cross-entropy with the labels, the mean over samples, the sum over architectures."""
         return torch.stack([self._loss(found[0]) for found in self.outputs]).sum()
 
+    def targets(self, classes: int, positions: Sequence[int]) -> Tensor:
+        """(B,) labels, (B, *positions) where there are several; 0 and 1 for a single logit."""
+        return self.data.labels(max(classes, 2), positions if prod(positions) > 1 else ())
+
     def _loss(self, logits: Tensor) -> Tensor:
         classes, positions = logits.shape[1], logits.shape[2:]
-        alone = all(size == 1 for size in positions)
+        target = self.targets(classes, positions)
         if classes == 1:
-            target = self.data.labels(2, positions).reshape(logits.shape)
-            return F.binary_cross_entropy_with_logits(logits, target.to(logits.dtype))
-        target = self.data.labels(classes, () if alone else positions)
-        return F.cross_entropy(logits.flatten(1) if alone else logits, target)
+            target = target.reshape(logits.shape).to(logits.dtype)
+            return F.binary_cross_entropy_with_logits(logits, target)
+        return F.cross_entropy(logits if prod(positions) > 1 else logits.flatten(1), target)
 
     @cached_property
     def gradients(self) -> list[tuple[Step, Tensor, Tensor]]:

@@ -310,6 +310,18 @@ def test_odd_networks_have_a_score_or_a_reason(what, module, shape, samples):
         assert "Error" not in reason, (what, name)
 
 
+def test_labels_that_are_given_count_for_a_single_logit_too():
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Conv2d(4, 1, 1))
+    graph = read(module, input_shape=(1, 3, 6, 6))
+    images = np.random.default_rng(0).standard_normal((4, 3, 6, 6)).astype(np.float32)
+    found = [
+        score([graph], ["grad_norm", "grasp"], samples=4, data=(images, labels), cache=False)
+        for labels in ([0, 0, 0, 0], [1, 1, 1, 1])
+    ]
+    assert found[0]["grad_norm"] != found[1]["grad_norm"]
+    assert found[0]["grasp"] != found[1]["grasp"]
+
+
 def test_token_ids_have_jacobians_by_their_embeddings():
     found = lab(list(texts(16)), samples=3).jacobians
     assert found[0] is not None

@@ -88,10 +88,9 @@ def _mixed_loss(lab: Lab, logits: Tensor) -> Tensor:
     """() derivative of the loss by both parameters of its logits (4, B, classes, *positions)."""
     classes, positions = logits.shape[2], logits.shape[3:]
     flat = logits.flatten(3).double()
+    target = lab.targets(classes, positions)
     if classes == 1:
-        return binary_cross_entropy(flat, lab.data.labels(2, positions).reshape(flat.shape[1:]))
-    alone = all(size == 1 for size in positions)
-    target = lab.data.labels(classes, () if alone else positions)
+        return binary_cross_entropy(flat, target.reshape(flat.shape[1:]))
     return cross_entropy(flat, target.reshape(flat.shape[1], -1))
 
 
