@@ -34,7 +34,8 @@ _TOO_BIG: Final = "needs about {0:.1f} GB of memory, of {1:.1f} GB: give fewer s
 _KEPT: Final = {"gradients": (2.5, 5.0), "data": (4.0, 2.0)}
 #: Architectures in a launch that nobody chose a number for.
 _MOST: Final = 64
-#: Weights and inputs kept from one launch to the next may take this share of the memory.
+#: Weights, and inputs, kept from one launch to the next may take one in so many parts of the
+#: memory.
 _KEEPSAKES: Final = 8
 
 

@@ -50,8 +50,8 @@ class ScoreCache:
     """Scores by architecture, proxy, settings and version of the code.
 
     Several processes may read and write it at once. Every write is there as a whole or not at all,
-    so that what was scored before an interruption is found again. A damaged file is set aside, with
-    a warning; so is a disk that refuses to be written, and scores are then computed anew.
+    so that what was scored before an interruption is found again. A damaged file is set aside, and
+    one that cannot be written is done without, each with a warning: scores are computed anew.
 
     Args:
         path: the file; None stands for one in the library's cache folder.

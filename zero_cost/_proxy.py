@@ -18,13 +18,13 @@ class Proxy:
         reference: the paper.
         where: ``module:attribute`` of what computes it (a function of a graph, an ``Observer``, or
             a function of a ``Lab``), imported when it is needed.
-        needs: ``data`` (it looks at what the network does with inputs), ``labels`` (and at what
-            these should become), ``gradients``. Nothing for scores of the graph.
+        needs: ``data`` (it looks at weights, or at what the network does with inputs), ``labels``
+            (and at what these should become), ``gradients``. Nothing for scores of the graph.
         cost: about how many forward passes of the mini-batch it takes alone.
         weights: how many times its weights' size it takes in memory, if passes of its own make that
             more than usual.
         each: the same of its largest layer's weights, for each sample.
-        flipped: whether the published score is the negative of this one.
+        flipped: whether lower is better for the published score, so that its sign is turned here.
         remark: what differs from the publication, if anything.
     """
 

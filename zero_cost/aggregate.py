@@ -64,11 +64,12 @@ VKDNW_AGG: Final = Aggregate(
     "Týbl & Neumann, Training-free Neural Architecture Search through Variance of Knowledge of "
     "Deep Network Weights, CVPR 2025",
 )
-#: ``ntk_condition`` is the condition number with its sign turned: a small one is good.
+#: ``ntk_condition`` is minus the logarithm of the condition number: a small number is good.
 TE_NAS: Final = Aggregate(
     ("ntk_condition", "linear_regions"),
     "mean_rank",
-    "Chen et al., Neural Architecture Search on ImageNet in Four GPU Hours, ICLR 2021",
+    "Chen et al., Neural Architecture Search on ImageNet in Four GPU Hours: A Theoretically "
+    "Inspired Perspective, ICLR 2021",
 )
 VOTE: Final = Aggregate(
     ("synflow", "jacov", "snip"),

@@ -13,14 +13,26 @@ _D: Final[frozenset[Need]] = frozenset(("data",))
 _G: Final[frozenset[Need]] = frozenset(("data", "gradients"))
 _L: Final[frozenset[Need]] = frozenset(("data", "labels", "gradients"))
 
-_ABDELFATTAH = "Abdelfattah et al., Zero-Cost Proxies for Lightweight NAS, ICLR 2021"
-_SERIANNI = "Serianni & Kalita, Training-free NAS for RNNs and Transformers, ACL 2023"
-_MECO = (
+_ABDELFATTAH: Final = "Abdelfattah et al., Zero-Cost Proxies for Lightweight NAS, ICLR 2021"
+_SERIANNI: Final = (
+    "Serianni & Kalita, Training-free Neural Architecture Search for RNNs and Transformers, "
+    "ACL 2023"
+)
+_TE_NAS: Final = (
+    "Chen et al., Neural Architecture Search on ImageNet in Four GPU Hours: A Theoretically "
+    "Inspired Perspective, ICLR 2021"
+)
+_SWAP: Final = (
+    "Peng et al., SWAP-NAS: Sample-Wise Activation Patterns for Ultra-fast NAS, ICLR 2024"
+)
+_MECO: Final = (
     "Jiang et al., MeCo: Zero-Shot NAS with One Data and Single Forward Pass via Minimum "
     "Eigenvalue of Correlation, NeurIPS 2023"
 )
-_TF_TAS = "Zhou et al., Training-Free Transformer Architecture Search, CVPR 2022"
-_AZ_NAS = "Lee & Ham, AZ-NAS: Assembling Zero-Cost Proxies for NAS, CVPR 2024"
+_TF_TAS: Final = "Zhou et al., Training-Free Transformer Architecture Search, CVPR 2022"
+_AZ_NAS: Final = (
+    "Lee & Ham, AZ-NAS: Assembling Zero-Cost Proxies for Network Architecture Search, CVPR 2024"
+)
 
 _ALL: Final = (
     Proxy(
@@ -46,7 +58,7 @@ _ALL: Final = (
     Proxy(
         "snip",
         "Σ |W ⊙ ∂L/∂W|",
-        "Lee et al., SNIP: Single-Shot Network Pruning, ICLR 2019",
+        "Lee et al., SNIP: Single-Shot Network Pruning Based on Connection Sensitivity, ICLR 2019",
         "gradients:snip",
         _L,
         3,
@@ -55,7 +67,8 @@ _ALL: Final = (
     Proxy(
         "grasp",
         "−Σ W ⊙ (H ∂L/∂W)",
-        "Wang et al., Picking Winning Tickets Before Training, ICLR 2020",
+        "Wang et al., Picking Winning Tickets Before Training by Preserving Gradient Flow, "
+        "ICLR 2020",
         "gradients:grasp",
         _L,
         10,
@@ -64,7 +77,8 @@ _ALL: Final = (
     Proxy(
         "fisher",
         "½ Σ over channels of fan-in × mean over samples of (Σ_hw a · ∂L/∂a)²",
-        "Turner et al., BlockSwap: Fisher-Guided Block Substitution, ICLR 2020",
+        "Turner et al., BlockSwap: Fisher-Guided Block Substitution for Network Compression on a "
+        "Budget, ICLR 2020",
         "gradients:fisher",
         _L,
         3,
@@ -72,7 +86,8 @@ _ALL: Final = (
     Proxy(
         "synflow",
         "log Σ W ⊙ ∂R/∂W, R the output of |W| without norms for an input of ones",
-        "Tanaka et al., Pruning Neural Networks Without Any Data, NeurIPS 2020",
+        "Tanaka et al., Pruning Neural Networks Without Any Data by Iteratively Conserving "
+        "Synaptic Flow, NeurIPS 2020",
         "synflow:synflow",
         _D,
         0.2,
@@ -82,7 +97,7 @@ _ALL: Final = (
     Proxy(
         "jacov",
         "−Σ [log(v + ε) + 1/(v + ε)], v the eigenvalues of the samples' Jacobians' correlation",
-        "Mellor et al., Neural Architecture Search Without Training, 2020 (first version)",
+        "Mellor et al., Neural Architecture Search without Training, first version, 2020",
         "jacobians:jacov",
         _G,
         3,
@@ -90,7 +105,7 @@ _ALL: Final = (
     Proxy(
         "nwot",
         "log |det K|, K_ij the agreements of the activation codes of samples i and j",
-        "Mellor et al., Neural Architecture Search Without Training, ICML 2021",
+        "Mellor et al., Neural Architecture Search without Training, ICML 2021",
         "activations:NWOT",
         _D,
         1,
@@ -98,7 +113,8 @@ _ALL: Final = (
     Proxy(
         "epe_nas",
         "Σ over classes of |Σ log(|correlation of Jacobians| + ε)| among the class's samples",
-        "Lopes et al., EPE-NAS: Efficient Performance Estimation Without Training, ICANN 2021",
+        "Lopes et al., EPE-NAS: Efficient Performance Estimation Without Training for Neural "
+        "Architecture Search, ICANN 2021",
         "jacobians:epe_nas",
         _L,
         3,
@@ -114,7 +130,7 @@ _ALL: Final = (
     Proxy(
         "ntk_condition",
         "−log κ(Θ), Θ the neural tangent kernel of the mini-batch",
-        "Chen et al., Neural Architecture Search on ImageNet in Four GPU Hours, ICLR 2021",
+        _TE_NAS,
         "ntk:ntk_condition",
         _G,
         6,
@@ -125,17 +141,18 @@ _ALL: Final = (
     ),
     Proxy(
         "linear_regions",
-        "number of different activation codes of 1000 points, in a network of one channel",
-        "Chen et al., Neural Architecture Search on ImageNet in Four GPU Hours, ICLR 2021",
+        "number of different activation codes of 1000 points, in a network of few channels",
+        _TE_NAS,
         "linear_regions:linear_regions",
         _D,
         0.3,
-        remark="the network is shrunk to one channel at its narrowest and 3x3 inputs",
+        remark="the network is shrunk to one channel where it is narrowest, and to 3x3 inputs",
     ),
     Proxy(
         "zico",
         "Σ_l log Σ_w E|g| / σ(g) over the two halves of the mini-batch",
-        "Li et al., ZiCo: Zero-Shot NAS via Inverse Coefficient of Variation, ICLR 2023",
+        "Li et al., ZiCo: Zero-Shot NAS via Inverse Coefficient of Variation on Gradients, "
+        "ICLR 2023",
         "zico:zico",
         _L,
         6,
@@ -162,7 +179,7 @@ _ALL: Final = (
     Proxy(
         "swap",
         "number of different rows of the signs of all neurons over the samples",
-        "Peng et al., SWAP-NAS: Sample-Wise Activation Patterns for Ultra-fast NAS, ICLR 2024",
+        _SWAP,
         "swap:SWAP",
         _D,
         1,
@@ -170,16 +187,17 @@ _ALL: Final = (
     Proxy(
         "swap_regularised",
         "log SWAP − (params − μ)² / σ",
-        "Peng et al., SWAP-NAS: Sample-Wise Activation Patterns for Ultra-fast NAS, ICLR 2024",
+        _SWAP,
         "swap:RegularisedSWAP",
         _D,
         1,
-        remark="logarithm of the published score; μ = σ = 1.5 million weights unless subclassed",
+        remark="logarithm of the published score; params in millions, μ = σ = 1.5 unless "
+        "subclassed",
     ),
     Proxy(
         "activation_distance",
         "Σ of the agreements of the samples' activation codes",
-        f"{_SERIANNI}, after Mellor et al. 2021",
+        f"{_SERIANNI}; after Mellor et al., ICML 2021",
         "activations:ActivationDistance",
         _D,
         1,
@@ -211,8 +229,8 @@ _ALL: Final = (
     Proxy(
         "vkdnw",
         "number of trainable layers + entropy of the deciles of the Fisher information's spectrum",
-        "Tybl & Neumann, Training-free NAS through Variance of Knowledge of Deep Network Weights, "
-        "CVPR 2025",
+        "Týbl & Neumann, Training-free Neural Architecture Search through Variance of Knowledge of "
+        "Deep Network Weights, CVPR 2025",
         "vkdnw:vkdnw",
         _G,
         15,
@@ -241,7 +259,8 @@ _ALL: Final = (
     Proxy(
         "jacobian_cosine",
         "1 − ½ mean over pairs of samples of |cos(J_i, J_j)|^(1/20)",
-        "Celotti et al., Improving Zero-Shot NAS with Parameters Scoring, 2020",
+        "Celotti et al., Improving Zero-Shot Neural Architecture Search with Parameters Scoring, "
+        "2020",
         "jacobians:jacobian_cosine",
         _G,
         3,

@@ -64,8 +64,8 @@ class ActivationDistance(NWOT):
     publication, too.
 
     Reference:
-        Serianni and Kalita, "Training-free Neural Architecture Search for RNNs and Transformers",
-        ACL 2023; after the first version of Mellor et al.
+        Serianni & Kalita, "Training-free Neural Architecture Search for RNNs and Transformers",
+        ACL 2023; after Mellor et al., ICML 2021.
     """
 
     def finish(self, total: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ _WIDTH: Final = 64
 
 
 def linear_regions(lab: Lab) -> Tensor:
-    """(G,) number of different activation codes of 1000 standard normal points.
+    """(G,) number of different activation codes of 1000 points: 3x3 pictures drawn by seed.
 
     Of a network of usual size every point has a region of its own. So, as published, the network is
     shrunk first (:func:`shrunk`); its data are drawn, whatever the lab's. NaN without activations

@@ -27,11 +27,11 @@ def vkdnw(lab: Lab) -> Tensor:
     weight (the first) of each layer, and by the scale and shift of the first channel of each batch
     norm and the first bias of each linear layer. Batch norms are as they are before any training
     when a network is evaluated: they pass what they get. Nine deciles of F's eigenvalues are
-    divided by their sum; eigenvalues that are no more than rounding are 0. With more
-    than 10 classes, F is estimated by 10 random mixtures of them.
+    divided by their sum; eigenvalues that are no more than rounding are 0. With more than 10
+    classes, F is estimated by 10 random mixtures of them.
 
     Reference:
-        Tybl & Neumann, "Training-free Neural Architecture Search through Variance of Knowledge of
+        Týbl & Neumann, "Training-free Neural Architecture Search through Variance of Knowledge of
         Deep Network Weights", CVPR 2025.
     """
     found = torch.full((len(lab),), float("nan"), dtype=torch.float64)

@@ -23,9 +23,9 @@ _OTHER: Final = 1 << 40
 def zen(lab: Lab) -> Tensor:
     """(G,) log E‖f(x) − f(x + αε)‖₁ + Σ over batch norms of log √(mean of variances).
 
-    f are the features that the head pools, weights and ε standard normal whatever the lab's
-    initialisation, x its data, α = 0.01; two forward passes. NaN for token ids, which cannot be
-    changed a little.
+    f are the features that the head pools, weights standard normal whatever the lab's
+    initialisation, x its data, ε drawn as inputs are where nobody gives any (:class:`Data`), α =
+    0.01; two forward passes. NaN for token ids, which cannot be changed a little.
 
     Reference:
         Lin et al., "Zen-NAS: A Zero-Shot NAS for High-Performance Image Recognition", ICCV 2021.

@@ -1,4 +1,4 @@
-"""The source of an architecture itself as a network, for scores with ``form="source"``."""
+"""The source of an architecture itself as a network: what ``materialise(form="source")`` gives."""
 
 from __future__ import annotations
 
