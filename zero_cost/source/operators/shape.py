@@ -237,4 +237,5 @@ def col2im(call: Call, x: Tensor, image: Value, block: Value) -> Tensor:
     if len(ints(image)) != 2 or pads[:2] != pads[2:]:
         raise unsupported(call, "other than two axes with equal padding")
     window = {"dilation": call.get("dilations", [1, 1]), "stride": call.get("strides", [1, 1])}
-    return F.fold(x, ints(image), ints(block), padding=pads[:2], **window)
+    size, kernel = tuple(ints(image)), tuple(ints(block))
+    return F.fold(x, size, kernel, padding=pads[:2], **window)
