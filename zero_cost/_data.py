@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,10 +12,10 @@ from torch.nn import functional as F  # noqa: N812  (torch's own convention)
 from archcast.encoders.errors import InvalidSettingError, ShapeError
 from archcast.zero_cost._operators import fit
 from archcast.zero_cost._program import Program
+from archcast.zero_cost._seeded import seeded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from collections.abc import Callable, Sequence
 
 #: How amplitudes fall with the frequency, and the share of variance that channels have together.
 _SLOPE: Final = 1.2
@@ -89,11 +88,11 @@ class Data:
         step = program.instructions[node]
         place = program.inputs.index(node)
         words = program.token_inputs.get(node, 0)
-        extent = step.extent if step.extent[0] > 1 else step.extent[1:]
-        key = (place, words, step.channels, extent)
+        channels, *extent = step.shape
+        key = (place, words, step.shape)
         found = self._kept.get(key)
         if found is None:
-            found = self._kept[key] = self._drawn(place, words, step.channels, extent)
+            found = self._kept[key] = self._drawn(place, words, channels, tuple(extent))
         return found
 
     def labels(self, classes: int, positions: Sequence[int] = ()) -> Tensor:
@@ -128,9 +127,7 @@ class Data:
         return fit(images, channels, (1, *extent))  # type: ignore[arg-type]
 
     def _generator(self, *what: object) -> torch.Generator:
-        text = f"{self.seed}/{what}"
-        digest = int.from_bytes(blake2b(text.encode(), digest_size=7).digest(), "little")
-        return torch.Generator().manual_seed(digest)
+        return seeded(f"{self.seed}/{what}")
 
 
 class _Part(Data):
@@ -154,6 +151,17 @@ class _Part(Data):
 
     def labels(self, classes: int, positions: Sequence[int] = ()) -> Tensor:
         return self._whole.labels(classes, positions)[self._start : self._end]
+
+
+def ones(data: Data) -> Callable[[Program, int], Tensor]:
+    """A source of one sample of ones, in float64; token ids are those of the data."""
+    one = data.resized(1)
+
+    def source(program: Program, node: int) -> Tensor:
+        value = one(program, node)
+        return torch.ones_like(value, dtype=torch.float64) if value.is_floating_point() else value
+
+    return source
 
 
 def like_photographs(noise: Tensor) -> Tensor:

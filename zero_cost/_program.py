@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -30,12 +30,13 @@ from archcast.encoders.ops import GROUPS
 
 Triple = tuple[int, int, int]
 
-#: Operators whose numbers come from the network's inputs or are looked up there.
 GLOBAL_POOLS: Final = frozenset(("global_avg_pool", "global_max_pool"))
+#: Activations that act on each number alone.
 ACTIVATIONS: Final = frozenset(GROUPS["activation"]) - {"softmax", "glu"}
 _OWN_NORMS: Final = frozenset(("layer_norm", "rms_norm", "group_norm"))
 _NORMS: Final = frozenset(GROUPS["norm"])
 _CONVS: Final = frozenset(GROUPS["conv"])
+#: Recurrent operators -> how many matrices a step of theirs has.
 _GATES: Final = {"rnn": 1, "gru": 3, "lstm": 4}
 
 
@@ -106,6 +107,11 @@ class Instruction(NamedTuple):
     def positions(self) -> int:
         """Number of positions leaving."""
         return prod(self.extent)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Channels and positions of a value, without an axis of depth that is one."""
+        return (self.channels, *(self.extent if self.extent[0] > 1 else self.extent[1:]))
 
     @property
     def size(self) -> int:
@@ -257,7 +263,7 @@ def compile_graph(graph: ComputeGraph) -> Program:
     return Program(graph, tuple(steps))
 
 
-def _plain_columns(graph: ComputeGraph) -> Iterator[tuple]:  # type: ignore[type-arg]
+def _plain_columns(graph: ComputeGraph) -> Iterator[tuple[Any, ...]]:
     """The graph's columns as plain numbers, a row a node."""
     return zip(
         *(map(tuple, getattr(graph, name).tolist()) for name in ("kernel", "stride", "dilation")),
@@ -277,9 +283,7 @@ def _weight_shape(
 ) -> tuple[str, tuple[int, ...]] | None:
     """Kind and shape of an operator's weights."""
     window = kernel if kernel[0] > 1 else kernel[1:]
-    if op == "conv":
-        return op, (leaving, max(entering // groups, 1), *window)
-    if op == "conv_transpose":
+    if op in _CONVS:
         return op, (leaving, max(entering // groups, 1), *window)
     if op == "linear":
         return op, (leaving, max(entering, 1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from hashlib import blake2b
 from math import sqrt
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -62,10 +61,11 @@ class Weights:
         """The same as calling, but not kept."""
         import torch
 
+        from archcast.zero_cost._seeded import seeded
+
         place = 0 if self.init == "shape" else key.ordinal
-        text = f"{self.seed}/{key.kind}/{key.shape}/{place}"
-        digest = int.from_bytes(blake2b(text.encode(), digest_size=7).digest(), "little")
-        numbers = INITIALISATIONS[self.init](key, torch.Generator().manual_seed(digest))
+        generator = seeded(f"{self.seed}/{key.kind}/{key.shape}/{place}")
+        numbers = INITIALISATIONS[self.init](key, generator)
         numbers = numbers.to(self.device, self.dtype)
         if numbers.dim() == 4 and len(numbers) > 1:  # of one channel, torch loses the strides
             numbers = numbers.contiguous(memory_format=torch.channels_last)

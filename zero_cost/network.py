@@ -100,8 +100,7 @@ class GraphNetwork(nn.Module):
                     f"{_natural(step)}"
                 )
             turned = x.transpose(1, 2) if x.dim() == 3 and x.shape[2] == step.channels else x
-            shape = step.extent if step.extent[0] > 1 else step.extent[1:]
-            found.append(turned.reshape(len(x), step.channels, *shape))
+            found.append(turned.reshape(len(x), *step.shape))
         return found
 
 
@@ -112,7 +111,7 @@ def _natural(step: Instruction) -> tuple[int, ...]:
         return (step.channels,)
     if depth == width == 1:
         return (height, step.channels)
-    return (step.channels, *(step.extent if depth > 1 else step.extent[1:]))
+    return step.shape
 
 
 def _outside(x: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from archcast.zero_cost._operators._attention import attention, matmul
 from archcast.zero_cost._operators._call import Call
 from archcast.zero_cost._operators._fit import fit
 from archcast.zero_cost._operators._norms import (
+    EPS,
     batch_norm,
     channel_deviation,
     group_norm,
@@ -49,7 +50,7 @@ from archcast.zero_cost._operators._simple import (
 from archcast.zero_cost._operators._weighted import embedded, linear, recurrent
 from archcast.zero_cost._operators._windows import avg_pooled, convolved, max_pooled, transposed
 
-__all__ = ["Call", "apply", "batch_norm", "channel_deviation", "fit"]
+__all__ = ["EPS", "Call", "apply", "batch_norm", "channel_deviation", "fit"]
 
 
 def apply(call: Call, values: Sequence[Tensor]) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own convention)
 
 from archcast.zero_cost._operators._call import Call
-from archcast.zero_cost._program import Instruction, Triple
+from archcast.zero_cost._program import Triple
 
 
 def fit(x: Tensor, channels: int, extent: Triple, part: int = 0) -> Tensor:
@@ -75,14 +75,10 @@ def spatial(x: Tensor) -> Triple:
     return (1, *sizes) if len(sizes) == 2 else sizes  # type: ignore[return-value]
 
 
-def positions(step: Instruction) -> Triple | tuple[int, int]:
-    return step.extent if step.extent[0] > 1 else step.extent[1:]
-
-
 def operand(call: Call, values: Sequence[Tensor], index: int) -> Tensor:
     """An operand as the sum or product needs it: of the result's shape, or broadcast to it."""
     step, x = call.step, values[index]
-    wanted = (step.channels, *(step.extent if step.extent[0] > 1 else step.extent[1:]))
+    wanted = step.shape
     if x.shape[1:] == wanted:
         return x
     if x.dim() == len(wanted) + 1 and all(

@@ -12,7 +12,8 @@ from torch.nn import functional as F  # noqa: N812  (torch's own convention)
 
 from archcast.zero_cost._operators._call import Call
 
-_EPS: Final = 1e-5
+#: Added to variances, by whatever norm.
+EPS: Final = 1e-5
 
 
 def batch_norm(x: Tensor, copies: int) -> Tensor:
@@ -24,11 +25,11 @@ def batch_norm(x: Tensor, copies: int) -> Tensor:
     if samples * prod(x.shape[2:]) == 1:
         return x
     if copies == 1:
-        return F.batch_norm(x, None, None, training=True, eps=_EPS)
+        return F.batch_norm(x, None, None, training=True, eps=EPS)
     parts = x.unflatten(0, (copies, samples))
     axes = (1, *range(3, parts.dim()))
     variance, mean = torch.var_mean(parts, axes, correction=0, keepdim=True)
-    return ((parts - mean) * torch.rsqrt(variance + _EPS)).flatten(0, 1)
+    return ((parts - mean) * torch.rsqrt(variance + EPS)).flatten(0, 1)
 
 
 def channel_deviation(x: Tensor, copies: int) -> Tensor:
@@ -43,18 +44,18 @@ def channel_deviation(x: Tensor, copies: int) -> Tensor:
 
 def layer_norm(call: Call, values: Sequence[Tensor]) -> Tensor:
     x = values[0].movedim(1, -1)
-    return F.layer_norm(x, x.shape[-1:], eps=_EPS).movedim(-1, 1)
+    return F.layer_norm(x, x.shape[-1:], eps=EPS).movedim(-1, 1)
 
 
 def rms_norm(call: Call, values: Sequence[Tensor]) -> Tensor:
     x = values[0]
-    return x * torch.rsqrt(x.square().mean(1, keepdim=True) + _EPS)
+    return x * torch.rsqrt(x.square().mean(1, keepdim=True) + EPS)
 
 
 def group_norm(call: Call, values: Sequence[Tensor]) -> Tensor:
     x, groups = values[0], call.step.groups
     x = x.contiguous()  # the derivative of a derivative of it fails otherwise
-    return F.group_norm(x, groups if x.shape[1] % groups == 0 else 1, eps=_EPS)
+    return F.group_norm(x, groups if x.shape[1] % groups == 0 else 1, eps=EPS)
 
 
 def l2_norm(call: Call, values: Sequence[Tensor]) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own convention)
 
 from archcast.zero_cost._operators._call import Call
-from archcast.zero_cost._operators._fit import fit, fit_channels, fit_positions, operand, positions
+from archcast.zero_cost._operators._fit import fit, fit_channels, fit_positions, operand
 
 _EPS: Final = 1e-5
 
@@ -69,7 +69,7 @@ def joined(call: Call, values: Sequence[Tensor]) -> Tensor:
     """Along channels where they add up, else along positions."""
     step = call.step
     if sum(x.shape[1] for x in values) <= step.channels or len(values) == 1:
-        parts = [fit_positions(x, tuple(positions(step))) for x in values]
+        parts = [fit_positions(x, step.shape[1:]) for x in values]
         return torch.cat(parts, 1)
     parts = [fit_channels(x, step.channels, 0).flatten(2) for x in values]
     return torch.cat(parts, 2).unsqueeze(3)
@@ -99,7 +99,7 @@ def reduced(call: Call, values: Sequence[Tensor]) -> Tensor:
 
 
 def resized(call: Call, values: Sequence[Tensor]) -> Tensor:
-    wanted = positions(call.step)
+    wanted = call.step.shape[1:]
     x = values[0]
     return F.interpolate(x, wanted, mode="nearest") if len(wanted) == x.dim() - 2 else x
 

@@ -17,14 +17,12 @@ from torch import Tensor
 
 from archcast.encoders.ops import GROUPS
 from archcast.zero_cost._execute import Step
-from archcast.zero_cost._operators import Call, apply
+from archcast.zero_cost._operators import EPS, Call, apply
 
 #: Samples that a value and its derivatives are.
 ORDERS: Final = 3
-#: Added to variances by batch norms.
-_EPS: Final = 1e-5
 #: What takes sums of operands to sums of results, whatever their number.
-_LINEAR: Final = frozenset(
+LINEAR: Final = frozenset(
     name
     for group in ("io", "conv", "linear", "add", "concat", "resize", "route", "other")
     for name in GROUPS[group]
@@ -41,7 +39,7 @@ def advanced(step: Step) -> Tensor:
     Returns:
         (3·K, channels, *positions) jets.
     """
-    raw = step.raw if step.instruction.op in _LINEAR else _curved(step)
+    raw = step.raw if step.instruction.op in LINEAR else _curved(step)
     if step.instruction.norm and prod(raw.shape[2:]) > 1:
         return _normed(raw, step.copies, tuple(range(2, raw.dim())))
     return raw
@@ -57,7 +55,7 @@ def _curved(step: Step) -> Tensor:
     if op == "layer_norm":  # forward mode over forward mode is wrong for torch's
         return _normed(step.inputs[0], step.copies, (1,))
     call = Call(step.instruction, step.copies, step.weight)
-    function = _PLAIN.get(op, lambda values: apply(call, values))
+    function = PLAIN.get(op, lambda values: apply(call, values))
     orders = [x.unflatten(0, shape).unbind(1) for x in step.inputs]
     found = second_derivative(
         lambda t: function([x + t * (v + t * a / 2) for x, v, a in orders]),
@@ -76,7 +74,7 @@ def _gated(values: Sequence[Tensor]) -> Tensor:
 
 
 #: Operators whose functions in torch cannot be differentiated twice in forward mode.
-_PLAIN: Final[dict[str, Callable[[Sequence[Tensor]], Tensor]]] = {
+PLAIN: Final[dict[str, Callable[[Sequence[Tensor]], Tensor]]] = {
     "hard_sigmoid": _hard_sigmoid,
     "glu": _gated,
 }
@@ -106,7 +104,7 @@ def _normed(values: Tensor, copies: int, axes: tuple[int, ...]) -> Tensor:
         part - part.mean(axes, keepdim=True)
         for part in values.unflatten(0, (copies, ORDERS)).unbind(1)
     )
-    scale = torch.rsqrt((x * x).mean(axes, keepdim=True) + _EPS)
+    scale = torch.rsqrt((x * x).mean(axes, keepdim=True) + EPS)
     first = 2 * (x * v).mean(axes, keepdim=True)  # of the variance
     second = 2 * (v * v + x * a).mean(axes, keepdim=True)
     slope = -first / 2 * scale**3  # of the scale

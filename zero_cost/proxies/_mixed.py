@@ -21,14 +21,12 @@ from torch import Tensor
 
 from archcast.zero_cost._data import Data
 from archcast.zero_cost._execute import Owner, Step
-from archcast.zero_cost._operators import Call, apply
+from archcast.zero_cost._operators import EPS, Call, apply
 from archcast.zero_cost._program import Program
-from archcast.zero_cost.proxies._jets import _LINEAR as LINEAR
-from archcast.zero_cost.proxies._jets import _PLAIN as PLAIN
+from archcast.zero_cost.proxies._jets import LINEAR, PLAIN
 
 #: Samples that a value and its derivatives are.
 QUAD: Final = 4
-_EPS: Final = 1e-5
 #: Operators that are linear in their operand and in their weights.
 _PRODUCTS: Final = frozenset(("conv", "conv_transpose", "linear"))
 _Quad = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -151,7 +149,7 @@ def normed(parts: _Quad, axes: tuple[int, ...]) -> _Quad:
     def mean(product: Tensor) -> Tensor:
         return product.mean(axes, keepdim=True)
 
-    scale = torch.rsqrt(mean(x * x) + _EPS)
+    scale = torch.rsqrt(mean(x * x) + EPS)
     # Of the variance, and of the scale.
     va, vb, vc = 2 * mean(x * a), 2 * mean(x * b), 2 * mean(a * b + x * c)
     cube = scale**3 / 2

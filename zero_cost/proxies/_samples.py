@@ -17,9 +17,7 @@ from torch import Tensor
 
 from archcast.zero_cost._execute import Mode, Step
 from archcast.zero_cost._lab import Lab
-from archcast.zero_cost._operators import Call, apply
-
-_EPS = 1e-5
+from archcast.zero_cost._operators import EPS, Call, apply
 
 
 def unlinked(
@@ -56,7 +54,7 @@ def _standardised(step: Step) -> Tensor:
         return step.value
     axes = (1, *range(3, parts.dim()))
     variance, mean = torch.var_mean(parts.detach(), axes, correction=0, keepdim=True)
-    return ((parts - mean) * torch.rsqrt(variance + _EPS)).flatten(0, 1)
+    return ((parts - mean) * torch.rsqrt(variance + EPS)).flatten(0, 1)
 
 
 def weighted(steps: list[Step]) -> list[Step]:

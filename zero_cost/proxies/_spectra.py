@@ -9,18 +9,18 @@ features, in float32, carry errors of that size already. Tests hold it to 1e-6 o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from archcast.zero_cost._execute import Step
+from archcast.zero_cost._lab import Observer
+from archcast.zero_cost._program import Program
+
 #: Elements of matrices that wait until their eigenvalues are found together.
 _WAITING = 1 << 22
-
-
-def first_samples(step_values: Tensor) -> Tensor:
-    """(K, B, C, *positions) values to (K, C, P) features of the first sample of each copy."""
-    return step_values[:, 0].flatten(2)
 
 
 def gram(features: Tensor) -> Tensor:
@@ -96,3 +96,43 @@ class Pending:
                 for row in rows:
                     self._sums[row] += value * factor
         self._waiting, self._elements = {}, 0
+
+
+class FeatureSum(Observer):
+    """A sum over weighted nodes of a number made of the first sample's features.
+
+    Features of one channel or one position have one singular value, and do not count. Subclasses
+    give :meth:`see`.
+
+    Args:
+        programs: the G architectures.
+        function: (K, n, n) matrices to (K,) numbers.
+    """
+
+    samples: ClassVar[int | None] = 1
+
+    def __init__(self, programs: Sequence[Program], function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__(programs)
+        self._pending = Pending(len(programs), function)
+        self._seen = torch.zeros(len(programs), dtype=torch.bool)
+
+    def features(self, step: Step, value: Tensor) -> Tensor | None:
+        """(K, C, P) features in a value of a call; None if they are no matrix or do not count."""
+        if step.instruction.weight is None or step.instruction.op == "embedding":
+            return None
+        found = step.split(value)[:, 0].flatten(2)
+        if min(found.shape[1:]) == 1:
+            return None
+        for owners in step.owners:
+            self._seen[[a for a, _ in owners]] = True
+        return found
+
+    def count(self, step: Step, matrices: Tensor, factor: float = 1.0) -> None:
+        """Count (K, n, n) matrices of a call's copies."""
+        self._pending.add(matrices, [([a for a, _ in some], factor) for some in step.owners])
+
+    def scores(self) -> Tensor:
+        """(G,) sums; NaN where no features are a matrix."""
+        for a in (~self._seen).nonzero().flatten().tolist():
+            self.reasons[a] = "no weighted layer with several channels and positions"
+        return torch.where(self._seen, self._pending.sums(), float("nan"))

@@ -5,14 +5,13 @@ next. (The publication takes the cells or residual blocks of a search space; wha
 say is which chains of layers are one cell.)
 
 Reference:
-    Lee and Ham, "AZ-NAS: Assembling Zero-Cost Proxies for Network Architecture Search", CVPR 2024.
+    Lee & Ham, "AZ-NAS: Assembling Zero-Cost Proxies for Network Architecture Search", CVPR 2024.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from hashlib import blake2b
 from itertools import pairwise
 from math import prod
 
@@ -22,6 +21,7 @@ from torch import Tensor
 from archcast.zero_cost._execute import Step
 from archcast.zero_cost._lab import Lab, Observer
 from archcast.zero_cost._program import Program
+from archcast.zero_cost._seeded import seeded
 from archcast.zero_cost.proxies._spectra import eigenvalues, gram
 
 
@@ -107,7 +107,7 @@ def trainability(lab: Lab) -> Tensor:
 
     σ is the largest singular value of g_inᵀ g_out / (B·positions), g_out random signs at a block's
     end and g_in what they become at its beginning, one backward pass in all. A beginning of larger
-    extent is folded into channels. NaN for networks of less than two blocks.
+    extent is folded into channels. NaN for networks of fewer than two blocks.
     """
     totals: list[list[float]] = [[] for _ in lab.programs]
     for members, begins, out in _jumps(lab):
@@ -160,8 +160,7 @@ def _jumps(lab: Lab) -> Iterator[tuple[list[_Member], list[Step], Step]]:
 def _signs(lab: Lab, out: Step, order: int) -> Tensor:
     """(B, channels, *positions) random signs, the same for every architecture."""
     shape = tuple(out.values.shape[1:])
-    digest = blake2b(f"{lab.data.seed}/signs/{order}/{shape}".encode(), digest_size=7).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest, "little"))
+    generator = seeded(f"{lab.data.seed}/signs/{order}/{shape}")
     signs = torch.randint(2, shape, generator=generator) * 2 - 1
     return signs.to(out.value.device, out.value.dtype)
 

@@ -17,18 +17,18 @@ Reference:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import blake2b
-from typing import ClassVar, Final
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from archcast.zero_cost._data import Data
 from archcast.zero_cost._execute import Mode, Step, execute
-from archcast.zero_cost._lab import Lab, Observer
+from archcast.zero_cost._lab import Lab
 from archcast.zero_cost._program import Program
+from archcast.zero_cost._seeded import seeded
 from archcast.zero_cost.proxies._jets import ORDERS, advanced
-from archcast.zero_cost.proxies._spectra import Pending, first_samples, gram, inverse_condition
+from archcast.zero_cost.proxies._spectra import FeatureSum, gram, inverse_condition
 
 #: Output coordinates that the curvature is taken over, at most.
 COORDINATES: Final = 10
@@ -53,38 +53,18 @@ def joined(a: Tensor, b: Tensor) -> Tensor:
     return torch.where(b.isfinite(), both, a)
 
 
-class Conditions(Observer):
-    """Σ over weighted nodes of σ_min / σ_max of the first sample's features.
-
-    Features of one channel or one position have one singular value, and do not count.
-    """
-
-    samples: ClassVar[int | None] = 1
+class Conditions(FeatureSum):
+    """Σ over weighted nodes of σ_min / σ_max of the first sample's features."""
 
     def __init__(self, programs: Sequence[Program]) -> None:
-        super().__init__(programs)
-        self._pending = Pending(len(programs), inverse_condition)
-        self._seen = torch.zeros(len(programs), dtype=torch.bool)
+        super().__init__(programs, inverse_condition)
 
     def see(self, step: Step) -> None:
         """Take note of the features of a weighted node, before and after its norm."""
-        if step.instruction.weight is None or step.instruction.op == "embedding":
-            return
-        values = [step.raw, step.value] if step.instruction.norm else [step.value]
-        for value in values:
-            features = first_samples(step.split(value))
-            if min(features.shape[1:]) == 1:
-                continue
-            rows = [[a for a, _ in owners] for owners in step.owners]
-            for found in rows:
-                self._seen[found] = True
-            self._pending.add(gram(features), [(found, 1.0) for found in rows])
-
-    def scores(self) -> Tensor:
-        """(G,) sums; NaN where no features are a matrix."""
-        for a in (~self._seen).nonzero().flatten().tolist():
-            self.reasons[a] = "no weighted layer with several channels and positions"
-        return torch.where(self._seen, self._pending.sums(), float("nan"))
+        for value in [step.raw, step.value] if step.instruction.norm else [step.value]:
+            features = self.features(step, value)
+            if features is not None:
+                self.count(step, gram(features))
 
 
 def curvature(lab: Lab) -> Tensor:
@@ -143,8 +123,7 @@ def frame(size: int, seed: int) -> Tensor:
     """
     if size == 1:
         return torch.tensor([[1.0, 0.0]], dtype=torch.float64)
-    digest = blake2b(f"{seed}/circle/{size}".encode(), digest_size=7).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest, "little"))
+    generator = seeded(f"{seed}/circle/{size}")
     q, r = torch.linalg.qr(torch.randn(size, 2, generator=generator, dtype=torch.float64))
     return q * torch.sign(torch.diagonal(r))
 

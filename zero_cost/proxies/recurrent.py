@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from hashlib import blake2b
 from math import sqrt
 from typing import Final
 
@@ -21,6 +20,7 @@ from archcast.zero_cost._data import Data
 from archcast.zero_cost._lab import Lab
 from archcast.zero_cost._operators import Call, apply
 from archcast.zero_cost._program import Instruction, Program
+from archcast.zero_cost._seeded import seeded
 from archcast.zero_cost._weights import Weights
 from archcast.zero_cost.proxies._feedback import Loop, needed
 
@@ -45,7 +45,7 @@ def hidden_covariance(lab: Lab) -> Tensor:
     publication's whatever ``init`` is: uniform within 1/√units, word vectors within 0.1.
 
     Reference:
-        Serianni and Kalita, "Training-free Neural Architecture Search for RNNs and Transformers",
+        Serianni & Kalita, "Training-free Neural Architecture Search for RNNs and Transformers",
         ACL 2023.
     """
     found = torch.full((len(lab),), float("nan"), dtype=torch.float64)
@@ -97,11 +97,11 @@ def _stepped(program: Program, data: Data, weights: SmallWeights, loop: Loop) ->
     _advance(program, [i for i in nodes if i not in timed], still, weights)
     device, dtype = data.device, data.dtype
     states = {
-        i: torch.zeros((samples, *_value_shape(steps[i])), device=device, dtype=dtype)
+        i: torch.zeros((samples, *steps[i].shape), device=device, dtype=dtype)
         for i in nodes
         if i in loop.pairs
     }
-    zero = torch.zeros((samples, *_value_shape(steps[loop.hidden])), device=device, dtype=dtype)
+    zero = torch.zeros((samples, *steps[loop.hidden].shape), device=device, dtype=dtype)
     seen = [zero]
     moving = [i for i in nodes if i in timed and i not in loop.pairs]
     read = {j for i in moving for j in steps[i].inputs} | {loop.hidden, *loop.pairs.values()}
@@ -112,10 +112,6 @@ def _stepped(program: Program, data: Data, weights: SmallWeights, loop: Loop) ->
         states = {i: values[loop.pairs[i]] for i in states}
         seen.append(values[loop.hidden])
     return torch.stack([x.flatten(1) for x in seen], 2).transpose(0, 1).flatten(1)
-
-
-def _value_shape(step: Instruction) -> tuple[int, ...]:
-    return (step.channels, *(step.extent if step.extent[0] > 1 else step.extent[1:]))
 
 
 def _value(program: Program, data: Data, weights: SmallWeights, end: int) -> Tensor:
@@ -184,10 +180,8 @@ def _drawn(program: Program, data: Data, node: int, count: int) -> Tensor:
     """Token ids or standard normal numbers for an input, (count, …)."""
     step = program.instructions[node]
     words = program.token_inputs.get(node, 0)
-    shape = (count, *_value_shape(step))
+    shape = (count, *step.shape)
     text = f"{data.seed}/{program.inputs.index(node)}/{words}/{shape[1:]}/over time"
-    digest = int.from_bytes(blake2b(text.encode(), digest_size=7).digest(), "little")
-    generator = torch.Generator().manual_seed(digest)
     if words:
-        return torch.randint(words, shape, generator=generator).to(data.device)
-    return torch.randn(shape, generator=generator).to(data.device, data.dtype)
+        return torch.randint(words, shape, generator=seeded(text)).to(data.device)
+    return torch.randn(shape, generator=seeded(text)).to(data.device, data.dtype)

@@ -9,6 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from archcast.zero_cost._data import ones
 from archcast.zero_cost._execute import Mode, Step
 from archcast.zero_cost._lab import Lab, gradients_of
 from archcast.zero_cost._program import Program
@@ -68,15 +69,9 @@ def synflow(lab: Lab) -> Tensor:
     """
     scaling = _Scaling(list(lab.programs))
     steps: list[Step] = []
-    one = lab.data.resized(1)
-
-    def ones(program: Program, node: int) -> Tensor:
-        value = one(program, node)
-        return torch.ones_like(value, dtype=torch.float64) if value.is_floating_point() else value
-
     with torch.enable_grad():
         outputs = lab.run(
-            source=ones,
+            source=ones(lab.data),
             mode=Mode(
                 norm=False,
                 separate=True,

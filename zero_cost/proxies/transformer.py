@@ -1,7 +1,7 @@
 """Proxies of Transformers: what attention and feed-forward layers do before any training.
 
 References:
-    Serianni and Kalita, "Training-free Neural Architecture Search for RNNs and Transformers", ACL
+    Serianni & Kalita, "Training-free Neural Architecture Search for RNNs and Transformers", ACL
     2023 (head confidence, and the synaptic scores for language models).
     Zhou et al., "Training-Free Transformer Architecture Search", CVPR 2022 (the synaptic scores).
     Wang, "W-PCA Based Gradient-Free Proxy for Efficient Search of Lightweight Language Models",
@@ -17,9 +17,9 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from archcast.zero_cost._data import ones
 from archcast.zero_cost._execute import Mode, Step
 from archcast.zero_cost._lab import Lab, LayerSum, gradients_of
-from archcast.zero_cost._program import Program
 from archcast.zero_cost.proxies._spectra import gram
 from archcast.zero_cost.proxies._transformer_parts import Parts, parts_of
 from archcast.zero_cost.proxies.static import params
@@ -144,15 +144,9 @@ def dss(lab: Lab) -> Tensor:
     keys have next to no gradient.
     """
     steps: list[Step] = []
-    one = lab.data.resized(1)
-
-    def ones(program: Program, node: int) -> Tensor:
-        value = one(program, node)
-        return torch.ones_like(value, dtype=torch.float64) if value.is_floating_point() else value
-
     mode = Mode(separate=True, width=lab.width, change=lambda weight: weight.double().abs())
     with torch.enable_grad():
-        outputs = lab.run(source=ones, mode=mode, observe=steps.append)
+        outputs = lab.run(source=ones(lab.data), mode=mode, observe=steps.append)
         total = torch.stack([found[0].sum() for found in outputs]).sum()
     weighted = [step for step in steps if step.weight is not None]
     grads = gradients_of(total, [step.weight for step in weighted if step.weight is not None])

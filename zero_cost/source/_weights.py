@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Set
-from hashlib import blake2b
 from math import prod, sqrt
 from typing import Final, Literal
 
 import torch
 
+from archcast.zero_cost._seeded import seeded
 from archcast.zero_cost.source._file import Graph, Node, outer_names
 
 Role = Literal[
@@ -172,5 +172,4 @@ class Draw:
         """Standard normal numbers."""
         text = f"{self.seed}/{shape}/{self._seen[shape]}"
         self._seen[shape] += 1
-        digest = int.from_bytes(blake2b(text.encode(), digest_size=7).digest(), "little")
-        return torch.randn(shape, generator=torch.Generator().manual_seed(digest))
+        return torch.randn(shape, generator=seeded(text))
