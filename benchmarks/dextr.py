@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from archcast import datasets
 from archcast.zero_cost import score
-from archcast.zero_cost.dextr_published import dextr_published
+from archcast.zero_cost.proxies.dextr_published import dextr_published
 
 FloatArray = NDArray[np.float64]
 TASKS = tuple(f"{data}/test_accuracy" for data in ("cifar10", "cifar100", "imagenet16-120"))
