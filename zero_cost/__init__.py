@@ -6,6 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from archcast.zero_cost._execute import Step
+    from archcast.zero_cost._lab import Lab, LayerSum, Observer
     from archcast.zero_cost._proxy import Proxy
     from archcast.zero_cost.aggregate import AGGREGATES, Aggregate, rank_aggregate
     from archcast.zero_cost.catalogue import CLASSIC, PROXIES, get_proxy, register
@@ -23,11 +25,15 @@ _HOMES: Final = {
     "Aggregate": "aggregate",
     "CLASSIC": "catalogue",
     "GraphNetwork": "network",
+    "Lab": "_lab",
+    "LayerSum": "_lab",
+    "Observer": "_lab",
     "PROXIES": "catalogue",
     "Proxy": "_proxy",
     "ProxySearch": "proxy_search",
     "RoBoT": "robot",
     "Scores": "scoring",
+    "Step": "_execute",
     "dextr_published": "proxies.dextr_published",
     "diswot_scores": "proxies.distillation",
     "get_proxy": "catalogue",
@@ -46,10 +52,14 @@ __all__ = [
     "PROXIES",
     "Aggregate",
     "GraphNetwork",
+    "Lab",
+    "LayerSum",
+    "Observer",
     "Proxy",
     "ProxySearch",
     "RoBoT",
     "Scores",
+    "Step",
     "dextr_published",
     "diswot_scores",
     "get_proxy",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import wraps
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from archcast.encoders.errors import InvalidSettingError
 from archcast.zero_cost._proxy import Need, Proxy
@@ -91,7 +93,8 @@ _ALL: Final = (
         "synflow:synflow",
         _D,
         0.2,
-        remark="logarithm of the published score, which overflows for deep networks",
+        remark="logarithm of the published score, which overflows for deep networks; norms of every "
+        "kind are left out, of layers and groups, too",
         weights=10,
     ),
     Proxy(
@@ -336,11 +339,20 @@ def get_proxy(name: str) -> Proxy:
     """The proxy of that name.
 
     Raises:
-        InvalidSettingError: there is none; the message names those that are close.
+        InvalidSettingError: there is none; the message names those that are close, or the proxies
+            of the aggregate of that name.
     """
     if name not in PROXIES:
         from difflib import get_close_matches
 
+        from archcast.zero_cost.aggregate import AGGREGATES
+
+        if name in AGGREGATES:
+            parts = ", ".join(AGGREGATES[name].proxies)
+            raise InvalidSettingError(
+                f"{name!r} is no proxy, but an aggregate of {parts}: score these, then "
+                f"AGGREGATES[{name!r}](scores); on the command line --aggregate {name}"
+            )
         near = get_close_matches(name, PROXIES, 3) or list(PROXIES)
         raise InvalidSettingError(f"unknown proxy {name!r}; did you mean {', '.join(near)}?")
     return PROXIES[name]
@@ -351,23 +363,77 @@ def register(proxy: Proxy) -> Proxy:
 
     Args:
         proxy: its ``where`` names a module of one's own, which is imported when a score is asked
-            for (in other processes, too): ``mypackage.mine:my_proxy``.
+            for (in other processes, too): ``mypackage.mine:my_proxy``. Its ``needs`` decide what
+            that is called with: nothing for a function of a graph, at least ``data`` for an
+            ``Observer`` or a function of a ``Lab``.
 
     Returns:
         The proxy.
 
     Raises:
-        InvalidSettingError: the name is taken, or ``where`` is not ``module:attribute``.
+        InvalidSettingError: the name is taken, ``where`` is not ``module:attribute``, or ``needs``
+            has other words than ``data``, ``labels`` and ``gradients``.
     """
     if proxy.name in PROXIES:
         raise InvalidSettingError(f"there is a proxy {proxy.name!r} already")
-    if proxy.where.count(":") != 1:
+    if not all(proxy.where.partition(":")) or proxy.where.count(":") != 1:
         raise InvalidSettingError(f"where={proxy.where!r} is not 'module:attribute'")
+    known = frozenset(get_args(Need))
+    if isinstance(proxy.needs, str) or not known.issuperset(proxy.needs):
+        raise InvalidSettingError(
+            f"needs={proxy.needs!r} is no set of {', '.join(sorted(known))}, as in "
+            "needs=frozenset({'data'})"
+        )
+    proxy = replace(proxy, needs=frozenset(proxy.needs))
     PROXIES[proxy.name] = proxy
     return proxy
 
 
 def implementation(proxy: Proxy) -> Any:
-    """What computes a proxy: a function of a graph, an ``Observer``, a function of a ``Lab``."""
+    """What computes a proxy: a function of a graph, an ``Observer``, a function of a ``Lab``.
+
+    Raises:
+        InvalidSettingError: ``where`` cannot be imported, or is something else than ``needs`` say.
+    """
     module, _, attribute = proxy.where.partition(":")
-    return getattr(import_module(module), attribute)
+    own = f"proxy {proxy.name!r}, where={proxy.where!r}"
+    try:
+        found = getattr(import_module(module), attribute)
+    except Exception as error:  # a module of someone's own may fail in any way
+        raise InvalidSettingError(f"{own}: {type(error).__name__}: {error}") from error
+    if not callable(found):
+        raise InvalidSettingError(f"{own} is no function and no Observer, but {found!r}")
+    if not proxy.needs:
+        if isinstance(found, type):
+            raise InvalidSettingError(f"{own} is a class: {_ASK_FOR_DATA}")
+        return _of_graph(found, own)
+    if isinstance(found, type):
+        from archcast.zero_cost._lab import Observer
+
+        if not issubclass(found, Observer):
+            raise InvalidSettingError(f"{own} is a class, but no Observer")
+    return found
+
+
+#: What someone forgot whose proxy is called with a graph, and should not be.
+_ASK_FOR_DATA: Final = (
+    "an Observer or a function of a Lab needs at least needs=frozenset({'data'}); without needs it "
+    "is a function of a graph"
+)
+
+
+def _of_graph(compute: Callable[[Any], float], own: str) -> Callable[[Any], float]:
+    """The same function; what it asks in vain of a graph is told as a mistake in ``needs``."""
+
+    @wraps(compute)
+    def checked(graph: Any) -> float:
+        try:
+            return compute(graph)
+        except AttributeError as error:
+            if error.obj is not graph:
+                raise
+            raise InvalidSettingError(
+                f"{own} was called with a graph, which has no {error.name!r}: {_ASK_FOR_DATA}"
+            ) from error
+
+    return checked
