@@ -33,6 +33,8 @@ Triple = tuple[int, int, int]
 GLOBAL_POOLS: Final = frozenset(("global_avg_pool", "global_max_pool"))
 #: Activations that act on each number alone.
 ACTIVATIONS: Final = frozenset(GROUPS["activation"]) - {"softmax", "glu"}
+#: Norms that are operators; batch norms belong to what they follow.
+NORMS: Final = frozenset(GROUPS["norm"]) - {"affine"}
 _OWN_NORMS: Final = frozenset(("layer_norm", "rms_norm", "group_norm"))
 _NORMS: Final = frozenset(GROUPS["norm"])
 _CONVS: Final = frozenset(GROUPS["conv"])

@@ -93,8 +93,8 @@ _ALL: Final = (
         "synflow:synflow",
         _D,
         0.2,
-        remark="logarithm of the published score, which overflows for deep networks; norms of every "
-        "kind are left out, of layers and groups, too",
+        remark="logarithm of the published score, which overflows for deep networks; norms of any "
+        "kind, of layers and groups, too, are left out, and a softmax is a constant",
         weights=10,
     ),
     Proxy(

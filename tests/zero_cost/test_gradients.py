@@ -282,6 +282,33 @@ def test_synflow_does_not_depend_on_where_it_is_rescaled(monkeypatch):
     assert synflow.synflow(lab(nets, width=2)).numpy() == pytest.approx(before.numpy(), rel=1e-6)
 
 
+@pytest.mark.parametrize(("name", "size"), [("autoformer_tiny", 64), ("flexibert", 16)])
+def test_synflow_of_transformers_is_about_weights_and_not_about_rounding(name, size):
+    space = get_space(name)
+    graphs = space.graphs(space.sample(3, seed=0), image_size=size)
+    found = [
+        score(graphs, ["synflow"], samples=2, seed=seed, cache=False)["synflow"]
+        for seed in range(2)
+    ]
+    assert np.isfinite(found).all()
+    assert found[0] == pytest.approx(found[1], abs=0.1)  # of some 30 to 200
+
+
+def test_synflow_that_is_not_positive_is_none():
+    class Difference(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 3, padding=1)
+
+        def forward(self, x):
+            return self.one(x) - self.two(x)
+
+    graph = read(Difference(), input_shape=(1, 3, 8, 8))
+    found = score([graph], ["synflow"], samples=2, cache=False)
+    assert np.isnan(found["synflow"][0])
+    assert "no positive flow" in found.reasons["synflow"][0]
+
+
 def test_splits_are_all_samples_once():
     data = Data(5, 0, device=CPU)
     net = small_cells(1)[0]

@@ -14,11 +14,12 @@ from archcast.zero_cost._operators._simple import multiplied
 from archcast.zero_cost._program import Instruction
 
 
-def attention(call: Call, values: Sequence[Tensor]) -> Tensor:
+def attention(call: Call, values: Sequence[Tensor], *, constant: bool = False) -> Tensor:
     """Softmax attention; which operand is which, the graph does not say.
 
     One operand of three times the width is split. Of several, the one with as many positions as
-    the result asks; what is left stands in canonical order.
+    the result asks; what is left stands in canonical order. ``constant`` takes what the softmax
+    gives as a constant of derivatives.
     """
     step = call.step
     query, key, value = roles(step, values)
@@ -31,6 +32,7 @@ def attention(call: Call, values: Sequence[Tensor]) -> Tensor:
         q, k, v = (x.unflatten(2, (-1, span)).transpose(1, 2).flatten(0, 1) for x in (q, k, v))
     count = length // q.shape[2]
     scores = torch.softmax(q @ k.transpose(2, 3) / sqrt(q.shape[3]), -1)
+    scores = scores.detach() if constant else scores
     mixed = scores @ v
     if count > 1:
         mixed = mixed.unflatten(0, (-1, count)).transpose(1, 2).flatten(2, 3)

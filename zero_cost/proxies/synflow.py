@@ -12,7 +12,9 @@ from torch import Tensor
 from archcast.zero_cost._data import ones
 from archcast.zero_cost._execute import Mode, Step
 from archcast.zero_cost._lab import Lab, gradients_of
-from archcast.zero_cost._program import Program
+from archcast.zero_cost._operators import Call, fit
+from archcast.zero_cost._operators._attention import attention
+from archcast.zero_cost._program import NORMS, Program
 from archcast.zero_cost.proxies.gradients import summed
 
 #: Values above the first are scaled down to the second, where all paths meet. Still so large that
@@ -38,6 +40,16 @@ class _Scaling:
 
     def __call__(self, step: Step) -> Tensor:
         """A call's result, divided for those copies that are too large."""
+        op, wanted = step.instruction.op, (step.instruction.channels, step.instruction.extent)
+        if op in NORMS:
+            # What a norm gives has both signs and a flow of zero: the sum of all would be rounding.
+            step.value = fit(step.inputs[0], *wanted)
+        elif op == "attention":
+            # Shares add up to one, so theirs is a flow of zero, too, made of large differences.
+            call = Call(step.instruction, step.copies, separate=True)
+            step.value = fit(attention(call, step.inputs, constant=True), *wanted)
+        elif op == "softmax":
+            step.value = step.value.detach()
         places = [owners[0] for owners in step.owners]
         if step.instruction.op == "input" or not any(i in self._meeting[a] for a, i in places):
             return step.value
@@ -57,7 +69,12 @@ class _Scaling:
 
 
 def synflow(lab: Lab) -> Tensor:
-    """(G,) log Σ |W| ⊙ ∂R/∂|W|, R the sum of outputs for one input of ones, without batch norms.
+    """(G,) log Σ |W| ⊙ ∂R/∂|W|, R the sum of outputs for one input of ones, without norms.
+
+    Norms of any kind (batch, layer, root mean square, group, L2, local response) hand on what they
+    get, and a softmax is a constant: both have a flow of zero, whose parts of both signs leave
+    rounding. There is no score where the whole flow is not positive, which differences and
+    functions with slopes of both signs may bring about.
 
     In float64. Where values of a deep network would leave its range they are divided by c at a
     place that all paths pass; R is then smaller by c to the power of R's degree in these values,
@@ -92,7 +109,10 @@ def synflow(lab: Lab) -> Tensor:
         for step, grad in zip(weighted, grads, strict=False)
         if step.weight is not None
     )
-    found = summed(lab, flows).log()
+    found = summed(lab, flows)
+    for a in (found <= 0).nonzero().flatten().tolist():
+        lab.refuse(a, "no positive flow: operators without weights end it or turn its sign")
+    found = found.log()
     for (a, divisor, scaled, k), grad in zip(scaling.done, grads[len(weighted) :], strict=True):
         flow = (scaled[k].detach() * grad[k]).sum() / results[a].detach()
         found[a] += divisor * flow.cpu()
