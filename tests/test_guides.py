@@ -72,18 +72,33 @@ def test_zero_cost_guide(root: Path, tmp_path, monkeypatch):
 
     monkeypatch.setenv("ARCHCAST_CACHE", str(tmp_path / "cache"))
     monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "my_proxies.py").write_text(
-        "def narrowest(graph):\n    return float(graph.channels_out.min())\n"
-    )
+    before = set(PROXIES)
     found: dict = {}
     try:
         for code in examples(root / "zero_cost" / "README.md"):
-            exec(compile(code, "zero_cost/README.md", "exec"), found)
-        own = found["zero_cost"].score(found["cells"], ["narrowest"])
-        assert own["narrowest"].tolist() == [3.0] * 6
+            if code.startswith("# my_proxies.py"):
+                (tmp_path / "my_proxies.py").write_text(code)
+            else:
+                exec(compile(code, "zero_cost/README.md", "exec"), found)
+        own = found["zero_cost"].score(found["cells"], ["grad_norm"], samples=8)
     finally:
-        PROXIES.pop("narrowest", None)
+        for name in set(PROXIES) - before:
+            del PROXIES[name]
     assert "attention" in found["why"]
     assert found["best"] in found["cells"]
-    assert found["joined"].shape == (6,)
+    assert found["joined"].shape == found["ranks"].shape == (6,)
     assert found["found"] is not None
+    assert found["next_index"] is not None
+    # The examples tell architectures from one another; a dead cell has no layers to look at.
+    mine = found["mine"]
+    assert len(set(mine["longest_path"])) > 2
+    assert len(set(mine["Loudness"][found["scores"]["params"] > 0])) > 2
+    np.testing.assert_allclose(mine["steepness"], np.nan_to_num(own["grad_norm"]))
+    assert found["scores"]["params"].min() == 0
+
+
+def test_front_page_says_how_many_proxies_there_are(root: Path):
+    from archcast.zero_cost import PROXIES
+
+    text = (root / "README.md").read_text()
+    assert f"{len(PROXIES)} training-free proxies" in text

@@ -18,9 +18,10 @@ class GraphNetwork(nn.Module):
     """The network that scores are computed on, as a module of its own.
 
     It is what the graph says and no more: biases are gone with what the canonical form merges, and
-    where a graph leaves something open the rules of :mod:`archcast.zero_cost._program` hold. For
-    convolutional networks without shifts or shuffles its outputs are those of the original with
-    the same weights.
+    where a graph leaves something open the rules of :mod:`archcast.zero_cost._program` hold. A
+    softmax at the end is dropped, so that what comes out are logits. Up to that, the outputs of
+    convolutional networks without shifts or shuffles are those of the original with the same
+    weights.
 
     Args:
         graph: the architecture.
@@ -139,7 +140,8 @@ def materialise(
         form: ``graph``: of the canonical graph, which is what scores are computed on, the same
             for every description of one network; ``source``: what the file, module or
             specification itself says, operator by operator, by
-            :func:`archcast.zero_cost.load_source`.
+            :func:`archcast.zero_cost.load_source`; a softmax at a file's end stays there, where
+            a graph gives logits.
         input_shape: for sources that do not say what they take.
         seed: of the weights.
         init: how they are drawn, for a graph; a source has the initialisation of its layers.

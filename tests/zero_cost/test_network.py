@@ -76,6 +76,17 @@ def test_tokens_sequences_and_several_outputs():
     assert found[0].shape == (3, 10_000)
 
 
+def test_a_softmax_at_the_end_stays_in_a_source_only():
+    classifier = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.Softmax(1))
+    x = torch.randn(4, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    sums = {
+        form: materialise(classifier, form=form, input_shape=(1, 3, 2, 2))(x).sum(1)
+        for form in ("graph", "source")
+    }
+    assert torch.allclose(sums["source"], torch.ones(4))
+    assert not torch.allclose(sums["graph"], torch.ones(4))
+
+
 def test_another_input_is_refused():
     network = materialise("|none~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|")
     with pytest.raises(ShapeError, match="3072"):
