@@ -65,7 +65,16 @@ _ALL: Final = (
         _L,
         3,
     ),
-    Proxy("plain", "Σ W ⊙ ∂L/∂W", _ABDELFATTAH, "gradients:plain", _L, 3),
+    Proxy(
+        "plain",
+        "Σ W ⊙ ∂L/∂W",
+        _ABDELFATTAH,
+        "gradients:plain",
+        _L,
+        3,
+        remark="a layer that a norm follows gives zero but for rounding: this is about the others, "
+        "often the classifier alone",
+    ),
     Proxy(
         "grasp",
         "−Σ W ⊙ (H ∂L/∂W)",
@@ -186,6 +195,7 @@ _ALL: Final = (
         "swap:SWAP",
         _D,
         1,
+        remark="at most 2^B for B samples, and none where it is that: take 32 or more",
     ),
     Proxy(
         "swap_regularised",
@@ -195,7 +205,7 @@ _ALL: Final = (
         _D,
         1,
         remark="logarithm of the published score; params in millions, μ = σ = 1.5 unless "
-        "subclassed",
+        "subclassed; none where all 2^B patterns of B samples occur",
     ),
     Proxy(
         "activation_distance",

@@ -309,6 +309,24 @@ def test_synflow_that_is_not_positive_is_none():
     assert "no positive flow" in found.reasons["synflow"][0]
 
 
+@pytest.mark.parametrize(
+    ("classes", "labels", "reason"),
+    [
+        (10, [0, 1, 2, 3], "no two samples of one class"),
+        (120, [0, 1, 2, 3], "no two samples of one class"),
+        (120, [5, 5, 5, 5], "all samples are of one class"),
+        (10, [0, 1, 1, 3], ""),
+        (120, [0, 1, 1, 3], ""),
+    ],
+)
+def test_epe_nas_compares_samples_of_one_class(small, classes, labels, reason):
+    graph = read(Small(classes), input_shape=(1, 3, 12, 12))
+    images = np.random.default_rng(0).standard_normal((4, 3, 12, 12)).astype(np.float32)
+    found = score([graph], ["epe_nas"], samples=4, data=(images, labels), cache=False)
+    assert np.isnan(found["epe_nas"][0]) == bool(reason)
+    assert reason in found.reasons["epe_nas"].get(0, "")
+
+
 def test_splits_are_all_samples_once():
     data = Data(5, 0, device=CPU)
     net = small_cells(1)[0]

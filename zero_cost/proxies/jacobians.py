@@ -38,7 +38,8 @@ def epe_nas(lab: Lab) -> Tensor:
     """(G,) Σ over classes of |Σ log(|correlation| + ε)| among the class's samples.
 
     For more than 100 classes, sums are divided by the class's samples, and the mean over classes
-    of the sum of absolute differences to all classes counts.
+    of the sum of absolute differences to all classes counts. No score where no class has two
+    samples, or, for so many classes, where all samples are of one: nothing is compared then.
 
     Reference:
         Lopes et al., "EPE-NAS: Efficient Performance Estimation Without Training for Neural
@@ -55,9 +56,15 @@ def _classwise(lab: Lab, architecture: int, logs: Tensor) -> Tensor:
     classes = lab.outputs[architecture][0].shape[1]
     same = one_hot(lab.data.labels(max(classes, 2))).to(logs.dtype)
     counts = same.sum(0)
+    if counts.max() < 2:
+        lab.refuse(architecture, "no two samples of one class: give more samples, or labels")
+        return logs.new_tensor(float("nan"))
     sums = (same * (logs @ same)).sum(0)[counts > 0]
     if classes <= _MANY_CLASSES:
         return sums.abs().sum()
+    if len(sums) < 2:
+        lab.refuse(architecture, "all samples are of one class: give more samples, or labels")
+        return logs.new_tensor(float("nan"))
     sums = sums / counts[counts > 0]
     return (sums[:, None] - sums).abs().sum() / len(sums)
 

@@ -25,6 +25,9 @@ class SWAP(Observer):
     Each neuron's row is one 64-bit number: its bits for up to 63 samples, hashed words beyond
     (two of a million patterns are then taken for one with a chance of 3e-8).
 
+    There are 2^B patterns of B samples and no more: where all occur, the score says nothing of the
+    network, and is none. It is squeezed long before, so give samples in plenty.
+
     Reference:
         Peng et al., "SWAP-NAS: Sample-Wise Activation Patterns for Ultra-fast NAS", ICLR 2024.
     """
@@ -32,6 +35,7 @@ class SWAP(Observer):
     def __init__(self, programs: Sequence[Program]) -> None:
         super().__init__(programs)
         self.counts = [0] * len(programs)
+        self._samples = 0
         self._rows: list[list[Tensor]] = [[] for _ in programs]
         self._left = [sum(s.op in ACTIVATIONS for s in p.instructions) for p in programs]
         for a, left in enumerate(self._left):
@@ -43,6 +47,7 @@ class SWAP(Observer):
         found = codes(step)
         if found is None:
             return
+        self._samples = found.shape[1]
         for row, owners in zip(words(found), step.owners, strict=True):
             found_words = different(row)
             for a, _ in owners:
@@ -53,7 +58,10 @@ class SWAP(Observer):
                     self._rows[a] = []
 
     def scores(self) -> Tensor:
-        """(G,) counts; NaN without activations."""
+        """(G,) counts; NaN without activations, or where all patterns occur."""
+        for a, count in enumerate(self.counts):
+            if self._samples and count == 2**self._samples:
+                self.reasons[a] = f"all 2^{self._samples} patterns occur: give more samples"
         found = torch.tensor(self.counts, dtype=torch.float64)
         found[list(self.reasons)] = float("nan")
         return found
@@ -77,7 +85,7 @@ class RegularisedSWAP(SWAP):
     spread: ClassVar[float] = 1.5
 
     def scores(self) -> Tensor:
-        """(G,) scores; NaN without activations."""
+        """(G,) scores; NaN where SWAP has none."""
         sizes = [float(program.graph.op_weights.sum()) for program in self.programs]
         off = torch.tensor(sizes, dtype=torch.float64) / 1e6 - self.mean
         return super().scores().log() - off.square() / self.spread
