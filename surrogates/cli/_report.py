@@ -49,7 +49,8 @@ class Failures:
         """
         self.count += 1
         text = one_line(error)
-        for repeated in (f"{name}: ", f"{name!r}: "):  # many messages already name their file
+        # Many messages already name their file.
+        for repeated in (f"{name}: ", f"{name!r}: ", f"cannot read {name}: "):
             text = text.removeprefix(repeated)
         sys.stderr.write(f"archcast: {name}: {text}\n")
         return {"file": name, "error": text, "kind": type(error).__name__}

@@ -86,12 +86,13 @@ _LIST = (
     Column("needs", "needs"),
     Column("passes", "cost", lambda row: f"{row['cost']:g}", right=True),
     Column("paper", "reference"),
+    Column("differs", "remark"),
 )
 
 
-def show_proxies(json: bool) -> None:
-    """List the proxies there are."""
-    from archcast.zero_cost import CLASSIC, PROXIES
+def show_proxies(names: Sequence[str], json: bool) -> None:
+    """List proxies."""
+    from archcast.zero_cost import AGGREGATES, CLASSIC, PROXIES
 
     rows = [
         {
@@ -104,11 +105,15 @@ def show_proxies(json: bool) -> None:
             "reference": p.reference,
             "remark": p.remark,
         }
-        for p in PROXIES.values()
+        for p in (PROXIES[name] for name in names)
     ]
     if json:
         for row in rows:
             _render.write_json({**row, "needs": sorted(PROXIES[str(row["proxy"])].needs)})
     else:
-        notes = ["passes: about how many forward passes of the mini-batch one costs alone"]
+        notes = [
+            "passes: about how many forward passes of the mini-batch one costs alone",
+            "differs: from the publication",
+            *(f"--aggregate {name}: of {', '.join(a.proxies)}" for name, a in AGGREGATES.items()),
+        ]
         _render.write_table(_LIST, rows, notes)

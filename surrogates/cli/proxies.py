@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +18,7 @@ from archcast.cli._inputs import UsageError, expand, parse_shapes
 from archcast.cli._options import InputShape, Json
 from archcast.cli._render import Column
 from archcast.cli._report import Failures
+from archcast.encoders.errors import DeviceError
 
 #: Networks scored before the next are read, where several processes want to be kept busy.
 _MANY = 20_000
@@ -26,6 +29,13 @@ def complete_proxy(incomplete: str) -> list[str]:
     from archcast.zero_cost import PROXIES
 
     return [name for name in ("all", "classic", *PROXIES) if name.startswith(incomplete)]
+
+
+def complete_aggregate(incomplete: str) -> list[str]:
+    """Names of aggregates, for the shell's completion."""
+    from archcast.zero_cost import AGGREGATES
+
+    return [name for name in AGGREGATES if name.startswith(incomplete)]
 
 
 def proxies(
@@ -46,6 +56,17 @@ def proxies(
             help="Which, as in nwot,synflow; or all; or classic, the 13 that every study compares "
             "with.",
             autocompletion=complete_proxy,
+        ),
+    ] = None,
+    aggregates: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--aggregate",
+            "-a",
+            metavar="NAMES",
+            help="Also join ranks among these networks, as published: az_nas, te_nas, vkdnw_agg "
+            "or vote. Alone, of the proxies it takes.",
+            autocompletion=complete_aggregate,
         ),
     ] = None,
     space: Annotated[
@@ -73,7 +94,9 @@ def proxies(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write a .csv, .jsonl or .parquet file.")
     ] = None,
-    list_: Annotated[bool, typer.Option("--list", help="List the proxies, and stop.")] = False,
+    list_: Annotated[
+        bool, typer.Option("--list", help="List the proxies, or those of -p.")
+    ] = False,
     json: Json = False,
 ) -> int:
     """Score networks without training them: higher is better, for every proxy.
@@ -81,12 +104,18 @@ def proxies(
     What was scored before an interruption is not scored again.
     """
     if list_:
-        _score_table.show_proxies(json)
+        if files or space is not None or sample is not None or out is not None:
+            raise UsageError("--list scores nothing: leave files, --space, --sample and --out out")
+        _score_table.show_proxies(
+            _names(names or (() if aggregates else ("all",)), _split(aggregates)), json
+        )
         return 0
     settings = {"samples": samples, "seed": seed, "init": init, "device": device, "cache": cache}
     if workers > 1 or engine != "local":
         settings |= {"workers": workers, "engine": engine, "progress": sys.stderr.isatty()}
-    job = _Job(_names(names), settings, Query(input_shape=parse_shapes(input_shape or ())))
+    joined = _split(aggregates)
+    query = Query(input_shape=parse_shapes(input_shape or ()))
+    job = _Job(_names(names, joined), joined, settings, query)
     networks = _networks(files, space, sample, seed)
     if out is not None:
         from archcast.datasets._export import check_ending
@@ -96,7 +125,7 @@ def proxies(
     chunk = _MANY if "workers" in settings else CHUNK
     with _render.progress("scoring", len(networks) if chunk == CHUNK else 0) as advance:
         rows = _rows(networks, chunk, job, failures, advance)
-        _write(rows, job, out, json)
+        _write(job.joined(rows), job, out, json)
     return failures.exit_code
 
 
@@ -105,8 +134,14 @@ class _Job:
     """What is asked of every network."""
 
     proxies: tuple[str, ...]
+    aggregates: tuple[str, ...]
     settings: dict[str, Any]
     query: Query
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What there is a number of for every network."""
+        return (*self.proxies, *self.aggregates)
 
     def scored(self, read: Sequence[Read]) -> list[dict[str, Any]]:
         """A row for each network."""
@@ -114,7 +149,10 @@ class _Job:
 
         if not read:
             return []
-        found = score([slot.graph for slot in read], self.proxies, **self.settings)
+        try:
+            found = score([slot.graph for slot in read], self.proxies, **self.settings)
+        except DeviceError as error:
+            raise _as_option(error, str(self.settings["device"])) from error
         return [
             {
                 "file": slot.name,
@@ -128,6 +166,35 @@ class _Job:
             }
             for i, slot in enumerate(read)
         ]
+
+    def joined(self, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The rows with their aggregates, which are known when all scores are."""
+        if not self.aggregates:
+            return rows
+        from archcast.zero_cost import AGGREGATES
+
+        every = list(rows)
+        scored = [row["scores"] for row in every if "error" not in row]
+        table = {name: [scores[name] for scores in scored] for name in self.proxies}
+        for name in self.aggregates if scored else ():
+            parts = AGGREGATES[name].proxies
+            if all(math.isnan(value) for part in parts for value in table[part]):
+                values, why = [math.nan] * len(scored), "no network has any of its scores"
+            else:
+                values, why = AGGREGATES[name](table).tolist(), ""
+            answered = (row for row in every if "error" not in row)
+            for row, value in zip(answered, values, strict=True):
+                row["scores"][name] = value
+                if why:
+                    row["reasons"][name] = why
+        return iter(every)
+
+
+def _as_option(error: DeviceError, device: str) -> DeviceError:
+    """What is wrong with ``--device``, in the words of the command line."""
+    if "no CUDA" in str(error):
+        return DeviceError(f"--device {device}: no CUDA device is at hand; take --device cpu")
+    return DeviceError(f"--device {device}: no such device; it is cpu, cuda, cuda:1, ...")
 
 
 def _rows(
@@ -143,18 +210,46 @@ def _rows(
         advance(len(part))
 
 
-def _names(given: Sequence[str] | None) -> tuple[str, ...]:
-    """The proxies that are meant.
+def _split(given: Sequence[str] | None) -> tuple[str, ...]:
+    """The aggregates that are meant.
 
     Raises:
+        UsageError: no such aggregate, or none.
+    """
+    from archcast.zero_cost import AGGREGATES
+
+    if not given:
+        return ()
+    found = [name.strip() for name in ",".join(given).split(",")]
+    unknown = next((name for name in found if name not in AGGREGATES), None)
+    if unknown is not None:
+        raise UsageError(f"--aggregate {unknown}: it is one of {', '.join(AGGREGATES)}")
+    return tuple(dict.fromkeys(found))
+
+
+def _names(given: Sequence[str] | None, aggregates: Sequence[str]) -> tuple[str, ...]:
+    """The proxies that are meant, and those that aggregates are of.
+
+    Raises:
+        UsageError: a name is empty.
         InvalidSettingError: no such proxy.
     """
-    from archcast.zero_cost import CLASSIC, PROXIES, get_proxy
+    from archcast.zero_cost import AGGREGATES, CLASSIC, PROXIES, get_proxy
 
     found: list[str] = []
-    for name in ",".join(given or ("classic",)).split(","):
-        group = {"all": tuple(PROXIES), "classic": CLASSIC}.get(name.strip())
-        found += group or [get_proxy(name.strip()).name]
+    if given:
+        names = [name.strip() for name in ",".join(given).split(",")]
+        if not all(names):
+            raise UsageError(
+                "name at least one proxy, and one between commas: --proxies nwot,synflow"
+            )
+        for name in names:
+            group = {"all": tuple(PROXIES), "classic": CLASSIC}.get(name)
+            found += group or [get_proxy(name).name]
+    elif not aggregates:
+        found += CLASSIC
+    for name in aggregates:
+        found += AGGREGATES[name].proxies
     return tuple(dict.fromkeys(found))
 
 
@@ -167,10 +262,20 @@ def _networks(
         UsageError: neither files nor a space, or both; more samples than the space has.
         InvalidSpecError: no such space.
     """
-    if bool(files) == bool(space) or (space is None) != (sample is None):
-        raise UsageError("name files, or a space and a number: --space nasbench201 --sample 1000")
+    if files and space is not None:
+        raise UsageError("--space goes with --sample and without files: leave one of them out")
+    if space is not None and sample is None:
+        raise UsageError(f"--space {space} goes with --sample, which says how many networks")
+    if sample is not None and space is None:
+        raise UsageError(
+            "--sample, the number of networks, goes with --space (--samples is that of inputs)"
+        )
     if space is None or sample is None:
-        return expand(files or ())
+        if not files:
+            raise UsageError(
+                "name files, or a space and a number: --space nasbench201 --sample 1000"
+            )
+        return expand(files)
     from archcast.encoders.spaces import get_space
 
     chosen = get_space(space)
@@ -180,20 +285,31 @@ def _networks(
 
 
 def _write(rows: Iterator[dict[str, Any]], job: _Job, out: Path | None, json: bool) -> None:
-    """Tell the rows, in the form that was asked for."""
+    """Tell the rows, in the form that was asked for; where nothing was scored, no table."""
     if out is not None:
-        from archcast.datasets._export import write_columns
-
-        write_columns(
-            out, _score_table.table([row for row in rows if "error" not in row], job.proxies)
-        )
-        sys.stderr.write(f"archcast: wrote {out}\n")
+        _write_file(out, list(rows), job)
     elif json:
         for row in rows:
             _render.write_json(row)
     elif _render.is_terminal():
-        _score_table.show([row for row in rows if "error" not in row], job.proxies)
+        _score_table.show([row for row in rows if "error" not in row], job.columns)
     else:
         plain = (_score_table.plain(row) for row in rows if "error" not in row)
-        columns = ("file", "hash", *job.proxies, "remarks")
-        _render.write_table([Column(key, key) for key in columns], plain)
+        first = next(plain, None)  # what ends it all is told before there is a heading
+        if first is not None:
+            columns = ("file", "hash", *job.columns, "remarks")
+            _render.write_table([Column(key, key) for key in columns], chain([first], plain))
+
+
+def _write_file(out: Path, rows: Sequence[dict[str, Any]], job: _Job) -> None:
+    """Write what was scored; a file that is there already stays if nothing was."""
+    from archcast.datasets._export import write_columns
+
+    scored = [row for row in rows if "error" not in row]
+    if not scored:
+        sys.stderr.write(f"archcast: {out}: not written, for nothing was scored\n")
+        return
+    write_columns(out, _score_table.table(scored, job.columns))
+    failed = len(rows) - len(scored)
+    part = f", {len(scored)} of {len(rows)} networks: {failed} failed" if failed else ""
+    sys.stderr.write(f"archcast: wrote {out}{part}\n")

@@ -10,7 +10,7 @@ import pytest
 from archcast import cli
 from archcast.cli import _render
 from archcast.encoders.spaces import get_space
-from archcast.zero_cost import PROXIES, score
+from archcast.zero_cost import AGGREGATES, PROXIES, score
 
 pytest.importorskip("torch")
 
@@ -143,11 +143,21 @@ def test_the_list_says_what_each_is(capsys, monkeypatch):
         (["--json"], ["--space", "--sample"]),
         ([CELL, "--space", "nasbench201", "--sample", "3"], ["--space"]),
         (["--space", "nasbench201"], ["--sample"]),
-        ([CELL, "--sample", "3"], ["--space"]),
+        ([CELL, "--sample", "3"], ["--space", "--samples is"]),
+        (["--sample", "3"], ["--space", "--samples is"]),
+        ([CELL, "--space", "nasbench201"], ["without files"]),
+        (["--list", CELL], ["--list scores nothing"]),
+        (["--list", "--space", "nasbench201"], ["--list scores nothing"]),
+        (["--list", "-p", "nwto"], ["nwot"]),
         (["--space", "nasbench20", "--sample", "3"], ["nasbench201"]),
         (["--space", "nasbench201", "--sample", "99999"], ["15,625"]),
         ([CELL, "-p", "nwto"], ["nwot"]),
-        ([CELL, "-p", "nwot,"], ["unknown proxy"]),
+        ([CELL, "-p", "nwot,"], ["between commas"]),
+        ([CELL, "-p", ","], ["name at least one proxy"]),
+        ([CELL, "-p", ""], ["name at least one proxy"]),
+        ([CELL, "-p", "az_nas"], ["aggregate of az_expressivity", "--aggregate az_nas"]),
+        ([CELL, "--aggregate", "nwot"], ["az_nas, te_nas, vkdnw_agg, vote"]),
+        ([CELL, "-p", "nwot", "--device", "tpu"], ["--device tpu: no such device"]),
         ([CELL, "-p", "nwot", "--device", "abacus"], ["abacus"]),
         ([CELL, "-p", "nwot", "--init", "zeros"], ["kaiming"]),
         ([CELL, "-p", "nwot", "--engine", "spark"], ["ray"]),
@@ -157,11 +167,92 @@ def test_the_list_says_what_each_is(capsys, monkeypatch):
     ],
 )
 def test_mistakes_get_one_line_that_helps(capsys, argv, words):
-    code, _, err = run(capsys, *argv)
+    code, out, err = run(capsys, *argv)
     assert code == 2
+    assert out == ""
     assert len(err) == 1
+    assert len(err[0]) < 250
     assert err[0].startswith("archcast: ")
     assert all(word in err[0] for word in words), err[0]
+
+
+def test_a_missing_file_is_named_once(capsys):
+    _, _, err = run(capsys, "missing.onnx", "-p", "params")
+    assert err == ["archcast: missing.onnx: No such file or directory"]
+
+
+def test_without_cuda_the_option_is_named(capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    _, _, err = run(capsys, CELL, "-p", "nwot", "--device", "cuda")
+    assert len(err) == 1
+    assert "take --device cpu" in err[0]
+
+
+def test_a_file_stays_as_it_was_when_nothing_was_scored(capsys, tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_text("of yesterday\n")
+    code, _, err = run(capsys, "missing.onnx", "gone.onnx", "-p", "params", "-o", str(path))
+    assert code == 2
+    assert path.read_text() == "of yesterday\n"
+    assert err[-1] == f"archcast: {path}: not written, for nothing was scored"
+
+
+def test_a_file_with_part_of_what_was_asked_for_is_told(capsys, tmp_path):
+    path = tmp_path / "scores.csv"
+    code, _, err = run(capsys, "missing.onnx", CELL, "-p", "params", "-o", str(path))
+    assert code == 2
+    assert err[-1] == f"archcast: wrote {path}, 1 of 2 networks: 1 failed"
+    assert len(path.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("form", ["--json", "", "-o"])
+def test_an_aggregate_joins_the_ranks_of_all_networks(capsys, tmp_path, form):
+    space = ("--space", "nasbench201", "--sample", "40", "--seed", "3")
+    path = tmp_path / "scores.csv"
+    options = (form, str(path)) if form == "-o" else (form,) if form else ()
+    code, out, _ = run(capsys, *space, "-p", "params", "--aggregate", "te_nas", *options, *SMALL)
+    assert code == 0
+    if form == "--json":
+        rows = [json.loads(line)["scores"] for line in out.splitlines()]
+    elif form:
+        rows = list(csv.DictReader(path.read_text().splitlines()))
+    else:
+        rows = list(csv.DictReader(out.splitlines(), delimiter="\t"))
+    names = ["params", *AGGREGATES["te_nas"].proxies, "te_nas"]
+    assert [name for name in rows[0] if name not in ("file", "hash", "remarks")] == names
+    specs = get_space("nasbench201").sample(40, seed=3)
+    cells = [f"nasbench201:{text}" for text in specs]
+    expected = AGGREGATES["te_nas"](score(cells, AGGREGATES["te_nas"].proxies, samples=2, seed=3))
+    assert [float(row["te_nas"]) for row in rows] == pytest.approx(expected.tolist())
+
+
+def test_an_aggregate_alone_scores_what_it_is_of(capsys, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "archcast.zero_cost.score",
+        lambda _graphs, names, **_options: asked.append(names) or score([], names),
+    )
+    cli.main(["proxies", CELL, "--aggregate", "az_nas,vote"])
+    capsys.readouterr()
+    assert asked[0] == tuple(
+        dict.fromkeys(AGGREGATES["az_nas"].proxies + AGGREGATES["vote"].proxies)
+    )
+
+
+def test_an_aggregate_of_no_scores_is_empty_and_says_why(capsys):
+    code, out, _ = run(capsys, EMPTY, "missing.onnx", "-a", "vote", "--json", *SMALL)
+    row = json.loads(out.splitlines()[0])
+    assert code == 2
+    assert row["scores"]["vote"] is None
+    assert "no network has any" in row["reasons"]["vote"]
+
+
+def test_the_list_can_be_of_a_few_and_says_what_differs(capsys):
+    code, out, _ = run(capsys, "--list", "-p", "meco,nwot")
+    rows = list(csv.DictReader(out.splitlines(), delimiter="\t"))
+    assert code == 0
+    assert [row["proxy"] for row in rows] == ["meco", "nwot"]
+    assert [row["remark"] for row in rows] == [PROXIES["meco"].remark, ""]
 
 
 def test_a_file_that_cannot_be_written_is_one_line(capsys, tmp_path):
