@@ -11,7 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from archcast.encoders.errors import InvalidSettingError, ShapeError
 
-__all__ = ["AGGREGATES", "AZ_NAS", "TE_NAS", "VKDNW_AGG", "VOTE", "Aggregate", "rank_aggregate"]
+__all__ = [
+    "AGGREGATES",
+    "AZ_NAS",
+    "CELLS",
+    "TE_NAS",
+    "VKDNW_AGG",
+    "VOTE",
+    "Aggregate",
+    "rank_aggregate",
+]
 
 FloatArray = NDArray[np.float64]
 Method = Literal["log_rank", "mean_rank", "vote"]
@@ -76,9 +85,18 @@ VOTE: Final = Aggregate(
     "vote",
     "Abdelfattah et al., Zero-Cost Proxies for Lightweight NAS, ICLR 2021",
 )
-#: Name -> published aggregate.
+#: For cells of a given width. Its proxies were chosen on accuracies of NAS-Bench-201, and a choice
+#: on one kind of space does not carry over to another (benchmarks/zero_cost_aggregate.py): where
+#: architectures differ by their widths MeCo ranks them the wrong way round.
+CELLS: Final = Aggregate(
+    ("dextr", "jacov", "linear_regions", "meco"),
+    "log_rank",
+    "archcast, benchmarks/zero_cost_aggregate.py",
+)
+#: Name -> aggregate.
 AGGREGATES: Final[dict[str, Aggregate]] = {
     "az_nas": AZ_NAS,
+    "cells": CELLS,
     "te_nas": TE_NAS,
     "vkdnw_agg": VKDNW_AGG,
     "vote": VOTE,
