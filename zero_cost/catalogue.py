@@ -432,11 +432,11 @@ _ASK_FOR_DATA: Final = (
 )
 
 
-def _of_graph(compute: Callable[[Any], float], own: str) -> Callable[[Any], float]:
+def _of_graph(compute: Callable[[Any], Any], own: str) -> Callable[[Any], Any]:
     """The same function; what it asks in vain of a graph is told as a mistake in ``needs``."""
 
     @wraps(compute)
-    def checked(graph: Any) -> float:
+    def checked(graph: Any) -> Any:
         try:
             return compute(graph)
         except AttributeError as error:

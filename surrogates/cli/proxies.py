@@ -64,8 +64,8 @@ def proxies(
             "--aggregate",
             "-a",
             metavar="NAMES",
-            help="Also join ranks among these networks, as published: az_nas, te_nas, vkdnw_agg "
-            "or vote. Alone, of the proxies it takes.",
+            help="Also join ranks among these networks: az_nas, te_nas, vote, ... Without --proxies, "
+            "the proxies it takes are scored, and no others.",
             autocompletion=complete_aggregate,
         ),
     ] = None,

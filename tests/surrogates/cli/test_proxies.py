@@ -156,7 +156,7 @@ def test_the_list_says_what_each_is(capsys, monkeypatch):
         ([CELL, "-p", ","], ["name at least one proxy"]),
         ([CELL, "-p", ""], ["name at least one proxy"]),
         ([CELL, "-p", "az_nas"], ["aggregate of az_expressivity", "--aggregate az_nas"]),
-        ([CELL, "--aggregate", "nwot"], ["az_nas, te_nas, vkdnw_agg, vote"]),
+        ([CELL, "--aggregate", "nwot"], list(AGGREGATES)),
         ([CELL, "-p", "nwot", "--device", "tpu"], ["--device tpu: no such device"]),
         ([CELL, "-p", "nwot", "--device", "abacus"], ["abacus"]),
         ([CELL, "-p", "nwot", "--init", "zeros"], ["kaiming"]),
