@@ -64,7 +64,7 @@ def proxies(
             "--aggregate",
             "-a",
             metavar="NAMES",
-            help="Also join ranks among these networks: az_nas, te_nas, vote, ... Without --proxies, "
+            help="Also join ranks among these networks: az_nas, te_nas, vote, ... Without -p, "
             "the proxies it takes are scored, and no others.",
             autocompletion=complete_aggregate,
         ),
