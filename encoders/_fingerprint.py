@@ -41,7 +41,7 @@ def encoder_files(without: Iterable[str] = ()) -> list[Path]:
 
 
 def imported_files(*modules: str) -> set[Path]:
-    """The sources of some modules of this library, and of all of it that they import.
+    """The sources of some modules, and of all that they import of their packages and this library.
 
     Imports inside functions count, those for type checkers too; what is imported by a name made at
     run time does not.
@@ -49,24 +49,26 @@ def imported_files(*modules: str) -> set[Path]:
     Args:
         *modules: full names.
     """
+    packages = frozenset(name.partition(".")[0] for name in ("archcast", *modules))
     found: dict[str, Path] = {}
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        path = None if name in found else _source(name)
+        path = None if name in found else _source(name, packages)
         if path is not None:
             found[name] = path
-            waiting += _imports(path)
+            waiting += _imports(path, packages)
     return set(found.values())
 
 
 @cache
-def _source(name: str) -> Path | None:
-    """Where a module of this library is; None for what is none, a class for example."""
-    if name.partition(".")[0] != "archcast":
+def _source(name: str, packages: frozenset[str]) -> Path | None:
+    """Where a module of some packages is; None for what is none, a class for example."""
+    if name.partition(".")[0] not in packages:
         return None
     spec = _spec(name)
-    return Path(spec.origin) if spec is not None and spec.origin else None
+    path = Path(spec.origin) if spec is not None and spec.origin else None
+    return path if path is not None and path.suffix == ".py" else None
 
 
 @cache
@@ -85,7 +87,7 @@ def _spec(name: str) -> ModuleSpec | None:
 
 
 @cache
-def _imports(path: Path) -> tuple[str, ...]:
+def _imports(path: Path, packages: frozenset[str]) -> tuple[str, ...]:
     names: list[str] = []
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
@@ -93,7 +95,7 @@ def _imports(path: Path) -> tuple[str, ...]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             parts = [f"{node.module}.{alias.name}" for alias in node.names]
             # A package that is only named on the way to its modules adds nothing of its own.
-            names += [part if _source(part) else node.module for part in parts]
+            names += [part if _source(part, packages) else node.module for part in parts]
     return tuple(names)
 
 

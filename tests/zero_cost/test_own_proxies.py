@@ -108,3 +108,17 @@ def test_an_aggregate_that_is_asked_for_as_a_proxy_says_what_it_is_of(name):
     with pytest.raises(InvalidSettingError, match="aggregate") as caught:
         get_proxy(name)
     assert all(part in str(caught.value) for part in AGGREGATES[name].proxies)
+
+
+def test_kept_scores_hold_as_long_as_the_code_of_ones_own_module(tmp_path):
+    from archcast.encoders import _fingerprint
+    from archcast.zero_cost._cache import code_version
+
+    proxy = Proxy("own", "", "", where="own_kinds:Loudness", needs=frozenset(("data",)))
+    before = code_version(proxy)
+    (tmp_path / "own_kinds.py").write_text(CODE + "# a remark\n")
+    _fingerprint._digest.cache_clear()
+    assert code_version(proxy) == before
+    (tmp_path / "own_kinds.py").write_text(CODE.replace(".abs()", ".square()"))
+    _fingerprint._digest.cache_clear()
+    assert code_version(proxy) != before
