@@ -16,13 +16,13 @@ from archcast.zero_cost.aggregate import score_table
 FloatArray = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SearchResult:
     """What a search found.
 
     Attributes:
         best: index of the architecture with the highest value.
-        value: its value.
+        value: its value; NaN only if the objective failed for all that were asked for.
         queried: (q,) indices in the order they were asked for, q ≤ budget, none twice.
         values: (q,) their values; NaN where the objective failed.
     """
@@ -31,6 +31,17 @@ class SearchResult:
     value: float
     queried: NDArray[np.int64]
     values: FloatArray
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SearchResult):
+            return NotImplemented
+        return (
+            self.best == other.best
+            and np.array_equal(self.queried, other.queried)
+            and np.array_equal(self.values, other.values, equal_nan=True)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # arrays have none either
 
 
 class ProxyGuided(ABC):
@@ -84,7 +95,8 @@ class ProxyGuided(ABC):
                 which counts as a measurement and is never the best.
 
         Raises:
-            InvalidSettingError: no such architecture, one already told, or the budget is spent.
+            InvalidSettingError: no such architecture, one already told, the budget is spent, or
+                the value is no number.
         """
         if not 0 <= index < len(self._table):
             raise InvalidSettingError(f"there is no architecture {index}")
@@ -92,7 +104,15 @@ class ProxyGuided(ABC):
             raise InvalidSettingError(f"architecture {index} was measured before")
         if len(self._values) >= self.budget:
             raise InvalidSettingError(f"the budget of {self.budget} measurements is spent")
-        self._values[int(index)] = float(value) if np.isfinite(value) else float("nan")
+        try:
+            found = float(
+                "" if isinstance(value, str | bytes) else value
+            )  # a text is no measurement
+        except (TypeError, ValueError):
+            raise InvalidSettingError(
+                f"the objective of architecture {index} is a number, not {value!r}"
+            ) from None
+        self._values[int(index)] = found if np.isfinite(found) else float("nan")
 
     def result(self) -> SearchResult:
         """The best so far; the first of equals.

@@ -109,8 +109,11 @@ class RoBoT(ProxyGuided):
         Raises:
             InvalidSettingError: the state is of another kind of search, or of other arguments.
         """
-        if (state.get("explore"), state.get("scale")) != (self.explore, self.scale):
-            raise InvalidSettingError("this state is of a search with other settings")
+        for name, own in (("explore", self.explore), ("scale", self.scale)):
+            if name in state and state[name] != own:
+                raise InvalidSettingError(
+                    f"this state is of a search with {name} {state[name]!r}, not {own!r}"
+                )
         super().restore(state)
         self._tried = [np.array(w, np.float64) for w in state["tried"]]
         self._tops = [int(self.merit(w).argmax()) for w in self._tried]

@@ -32,6 +32,24 @@ def drive(search, truth, steps=None):
 
 @pytest.mark.parametrize("search", SEARCHES)
 class TestPromises:
+    def test_results_are_equal_or_not_and_no_error(self, search):
+        scores, truth = problem()
+        truth[::2] = np.nan
+        searches = [search(scores, budget) for budget in (5, 5, 4)]
+        for each in searches:
+            drive(each, truth)
+        first, same, other = (each.result() for each in searches)
+        assert first == same
+        assert first != other
+        assert first != "first"
+
+    @pytest.mark.parametrize("value", ["93.5", None, [1.0, 2.0]])
+    def test_an_objective_gives_numbers(self, search, value):
+        made = search(problem()[0], 3)
+        with pytest.raises(InvalidSettingError, match=r"objective .* is a number"):
+            made.tell(made.ask(), value)
+        assert len(made) == 0
+
     @pytest.mark.parametrize("budget", [1, 2, 7, 25])
     def test_the_budget_is_spent_and_never_exceeded(self, search, budget):
         scores, truth = problem()
@@ -211,7 +229,7 @@ class TestRoBoT:
             RoBoT(scores, 5, explore=0)
         with pytest.raises(InvalidSettingError):
             RoBoT(scores, 5, scale="log")
-        with pytest.raises(InvalidSettingError, match="settings"):
+        with pytest.raises(InvalidSettingError, match="explore 5, not 2"):
             RoBoT(scores, 5, explore=2).restore(RoBoT(scores, 5).state())
 
 
