@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from archcast.encoders.graph import ComputeGraph
     from archcast.zero_cost._proxy import Proxy
 
-_TOO_BIG: Final = "needs about {0:.1f} GB of memory, of {1:.1f} GB: give fewer samples"
+_TOO_BIG: Final = "needs about {0} of memory, of {1}: give fewer samples, or more memory"
 #: What is needed most -> how much memory activations and weights take at once, by their own: a
 #: little more than benchmarks/zero_cost_memory.py measures. Forward passes let go of activations.
 _KEPT: Final = {"gradients": (2.5, 5.0), "data": (4.0, 2.0)}
@@ -155,7 +155,7 @@ class Bench:
         """Proxies that an architecture alone has no memory for, and why."""
         needs = {proxy.name: self._bytes(program, [proxy]) for proxy in proxies}
         return {
-            name: _TOO_BIG.format(need / 1e9, self.memory / 1e9)
+            name: _TOO_BIG.format(_size(need), _size(self.memory))
             for name, need in needs.items()
             if need > self.memory
         }
@@ -251,6 +251,14 @@ def free_memory(device: torch.device) -> int:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (AttributeError, OSError, ValueError):
         return 4 << 30
+
+
+def _size(count: float) -> str:
+    """Bytes in the largest unit that there is one of."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count:.0f} bytes"
 
 
 def _lack(program: Program) -> str:

@@ -33,12 +33,13 @@ class Data:
         seed: of what is drawn: random pictures (:func:`like_photographs`), standard normal
             numbers where there is no picture, uniform token ids and labels.
         images: (N, C, H, W) inputs to take instead, N >= B; the first B are used.
-        labels: (N,) whole numbers for them; drawn if None.
+        labels: (N,) whole numbers for them, or more than N; drawn if None.
         device: where tensors lie.
         dtype: of inputs that are no token ids.
 
     Raises:
-        InvalidSettingError: fewer images than samples, or less than one sample.
+        InvalidSettingError: fewer images or labels than samples, or less than one sample; numbers
+            that are not finite, labels that are no classes.
         ShapeError: images or labels of another shape.
     """
 
@@ -55,17 +56,17 @@ class Data:
         if samples < 1:
             raise InvalidSettingError(f"{samples} samples; give at least 1")
         self.samples, self.seed, self.device, self.dtype = samples, seed, device, dtype
-        self._images = None if images is None else _checked(images, samples)
-        self._labels = None if labels is None else torch.as_tensor(labels).long()
-        if self._labels is not None and (self._labels.dim() != 1 or len(self._labels) < samples):
-            raise ShapeError(f"labels are {samples} whole numbers, not {tuple(self._labels.shape)}")
+        self._images = None if images is None else _checked_images(images)
+        self._labels = None if labels is None else _checked_labels(labels, self._images)
+        self._check_enough()
         self._kept: dict[object, Tensor] = {}
 
     def resized(self, samples: int) -> Data:
         """The same data with another number of samples."""
-        return Data(
-            samples, self.seed, self._images, self._labels, device=self.device, dtype=self.dtype
-        )
+        found = Data(samples, self.seed, device=self.device, dtype=self.dtype)
+        found._images, found._labels = self._images, self._labels  # which were checked before
+        found._check_enough()
+        return found
 
     def split(self, parts: int) -> list[Data]:
         """The mini-batch in parts of (nearly) equal size, in order.
@@ -96,9 +97,18 @@ class Data:
         return found
 
     def labels(self, classes: int, positions: Sequence[int] = ()) -> Tensor:
-        """(B, *positions) labels below the number of classes."""
+        """(B, *positions) labels below the number of classes.
+
+        Raises:
+            InvalidSettingError: one that was given is not.
+        """
         if self._labels is not None and not positions:
-            return (self._labels[: self.samples] % classes).to(self.device)
+            found = self._labels[: self.samples]
+            if int(found.max()) >= classes:
+                raise InvalidSettingError(
+                    f"label {int(found.max())} of {classes} classes: labels count from 0"
+                )
+            return found.to(self.device)
         shape = (self.samples, *positions)
         generator = self._generator("labels", classes, shape)
         return torch.randint(classes, shape, generator=generator).to(self.device)
@@ -125,6 +135,13 @@ class Data:
                 images, extent, mode="bilinear", antialias=True, align_corners=False
             )
         return fit(images, channels, (1, *extent))  # type: ignore[arg-type]
+
+    def _check_enough(self) -> None:
+        for what, given in (("images", self._images), ("labels", self._labels)):
+            if given is not None and len(given) < self.samples:
+                raise InvalidSettingError(
+                    f"{len(given)} {what} are fewer than samples={self.samples}"
+                )
 
     def _generator(self, *what: object) -> torch.Generator:
         return seeded(f"{self.seed}/{what}")
@@ -189,13 +206,32 @@ def like_photographs(noise: Tensor) -> Tensor:
     return (mixed - mean) * torch.rsqrt(variance + 1e-12)
 
 
-def _checked(images: Any, samples: int) -> Tensor:
+def _checked_images(images: Any) -> Tensor:
     found = torch.as_tensor(images)
     if found.dim() != 4 or not found.is_floating_point():
         raise ShapeError(
             f"images are standardised floating-point numbers of shape (N, C, H, W), not "
             f"{found.dtype} of shape {tuple(found.shape)}"
         )
-    if len(found) < samples:
-        raise InvalidSettingError(f"{len(found)} images are fewer than samples={samples}")
+    if found.shape[1] > 4 and found.shape[3] in (1, 3):
+        raise ShapeError(
+            f"images are (N, C, H, W), and {tuple(found.shape)} looks like (N, H, W, C): give "
+            f"images.transpose(0, 3, 1, 2)"
+        )
+    if not found.isfinite().all():
+        raise InvalidSettingError("images hold numbers that are not finite: NaN, or infinity")
     return found.float()
+
+
+def _checked_labels(labels: Any, images: Tensor | None) -> Tensor:
+    found = torch.as_tensor(labels)
+    if found.dim() != 1:
+        raise ShapeError(f"labels are (N,) whole numbers, not of shape {tuple(found.shape)}")
+    if images is not None and len(found) < len(images):
+        raise ShapeError(f"{len(found)} labels for {len(images)} images")
+    if found.is_floating_point() and not torch.equal(found, found.round()):  # or a NaN
+        raise InvalidSettingError("labels are whole numbers, the classes; these have fractions")
+    found = found.long()
+    if len(found) and int(found.min()) < 0:
+        raise InvalidSettingError(f"label {int(found.min())} is no class: labels count from 0")
+    return found

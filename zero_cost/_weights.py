@@ -38,10 +38,7 @@ class Weights:
     def __init__(
         self, seed: int, init: Initialisation, device: torch.device, dtype: torch.dtype
     ) -> None:
-        if init not in INITIALISATIONS:
-            raise InvalidSettingError(
-                f"unknown initialisation {init!r}; there are {', '.join(INITIALISATIONS)}"
-            )
+        check_initialisation(init)
         self.seed, self.init, self.device, self.dtype = seed, init, device, dtype
         self._kept: dict[Weight, torch.Tensor] = {}
 
@@ -70,6 +67,17 @@ class Weights:
         if numbers.dim() == 4 and len(numbers) > 1:  # of one channel, torch loses the strides
             numbers = numbers.contiguous(memory_format=torch.channels_last)
         return numbers
+
+
+def check_initialisation(init: str) -> None:
+    """Refuse what is no initialisation; ``shape``, for tests of the library, is not offered.
+
+    Raises:
+        InvalidSettingError: no such initialisation.
+    """
+    if init not in INITIALISATIONS:
+        known = ", ".join(name for name in INITIALISATIONS if name != "shape")
+        raise InvalidSettingError(f"unknown initialisation {init!r}; there are {known}")
 
 
 def _normal(key: Weight, generator: torch.Generator, std: float) -> torch.Tensor:

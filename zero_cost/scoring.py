@@ -5,17 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from archcast.encoders._engine import Engine, run
-from archcast.encoders.errors import InvalidSettingError, MissingExtraError, ShapeError
+from archcast.encoders.errors import (
+    DeviceError,
+    InvalidSettingError,
+    MissingExtraError,
+    ShapeError,
+)
 from archcast.zero_cost._cache import Kept, ScoreCache, data_fingerprint
 from archcast.zero_cost._settings import Found, Settings
-from archcast.zero_cost._weights import INITIALISATIONS
+from archcast.zero_cost._weights import check_initialisation
 from archcast.zero_cost.catalogue import CLASSIC, get_proxy, implementation
 
 if TYPE_CHECKING:
@@ -32,6 +38,8 @@ FloatArray = NDArray[np.float64]
 _PART: Final = 64
 _PART_MACS: Final = 2e12
 _PART_MACS_GPU: Final = 2e14
+#: Kinds of devices whose names are understood.
+_DEVICES: Final = ("cpu", "cuda", "mps", "xpu")
 
 
 @dataclass
@@ -95,14 +103,16 @@ def score(
     Args:
         archs: N architectures, whatever :func:`archcast.encoders.read` takes: ONNX files, modules,
             specifications of search spaces, graphs.
-        proxies: names of :data:`~archcast.zero_cost.catalogue.PROXIES`.
+        proxies: names of :data:`~archcast.zero_cost.catalogue.PROXIES`, or one name.
         samples: B, samples in the mini-batch.
         batch: most architectures in one launch; by default as many as fit.
         device: ``cpu`` or ``cuda``.
         seed: of weights, inputs and labels; equal seeds give equal scores, in whatever company.
         init: of the weights: kaiming, pytorch, xavier, orthogonal or normal.
         data: (images, labels): a mini-batch of at least B samples, (N, C, H, W) standardised
-            numbers and (N,) whole numbers (or None); resized to what a network takes. By default
+            numbers and (N,) whole numbers (or None, or images alone: labels by chance); resized
+            to what a network takes, which has no score of the loss if a label is none of its
+            classes. By default
             random pictures with the spectrum of photographs, standard normal numbers where there
             is no picture, uniform token ids, and labels by chance.
         input_shape: for sources that do not say what they take.
@@ -119,7 +129,8 @@ def score(
         Name -> (N,) scores, higher is better; NaN with a reason where a proxy does not apply.
 
     Raises:
-        InvalidSettingError: no such proxy, initialisation or engine; a number below 1.
+        InvalidSettingError: no such proxy, initialisation or engine; a number below 1; a single
+            architecture that is in no list; data that are not finite.
         ShapeError: data of another shape.
         MissingExtraError: torch is not installed, and a proxy runs networks; Ray is not.
         DeviceError: no such device.
@@ -128,12 +139,17 @@ def score(
     """
     from archcast.encoders import read_all
 
-    wanted = {name: get_proxy(name) for name in proxies}
-    if samples < 1 or (batch is not None and batch < 1):
-        raise InvalidSettingError("samples and batch are at least 1")
-    if init not in INITIALISATIONS:
-        known = ", ".join(INITIALISATIONS)
-        raise InvalidSettingError(f"unknown initialisation {init!r}; there are {known}")
+    names = (proxies,) if isinstance(proxies, str) else proxies
+    wanted = {name: get_proxy(name) for name in names}
+    _check_numbers(samples=samples, batch=batch, workers=workers, memory=memory, seed=seed)
+    check_initialisation(init)
+    if engine not in get_args(Engine):
+        raise InvalidSettingError(f"unknown engine {engine!r}; there are 'local' and 'ray'")
+    device = str(device)
+    _check_device(device)
+    arrays = _arrays(data)
+    if isinstance(archs, (str, bytes, os.PathLike)) or not isinstance(archs, Iterable):
+        raise InvalidSettingError("architectures are given as a list; of one, too: score([arch])")
     graphs = read_all(archs, input_shape)
     places: dict[ComputeGraph, list[int]] = {}
     for row, graph in enumerate(graphs):
@@ -148,7 +164,7 @@ def score(
             scores.table[name][rows] = compute(graph)
     if moving and graphs:
         settings = Settings(samples, seed, init, device, batch, memory)  # type: ignore[arg-type]
-        work = _Work(moving, settings, _arrays(data), engine, workers, progress)
+        work = _Work(moving, settings, arrays, engine, workers, progress)
         for name, graph, (value, reason) in work.results(list(places), cache):
             scores.table[name][places[graph]] = value
             if reason:
@@ -298,10 +314,33 @@ def _score_part(
     return list(_BENCHES[key].scores(graphs, [get_proxy(name) for name in names]))
 
 
+def _check_numbers(**numbers: int | None) -> None:
+    """Refuse what is no whole number, or below 1; a seed may be any whole number."""
+    for name, number in numbers.items():
+        if number is None and name in ("batch", "memory"):
+            continue
+        whole = isinstance(number, Integral) or (isinstance(number, float) and name == "memory")
+        if not whole or isinstance(number, bool):
+            raise InvalidSettingError(f"{name} is a whole number, not {number!r}")
+        if name != "seed" and not number >= 1:  # type: ignore[operator]  # checked above
+            raise InvalidSettingError(f"{name} is at least 1, not {number}")
+
+
+def _check_device(device: str) -> None:
+    """Refuse what is no device's name, which takes no torch; whether it is there, torch says."""
+    kind, colon, index = device.partition(":")
+    if kind not in _DEVICES or (colon and not index.isdecimal()):
+        raise DeviceError(f"no such device {device!r}; it is cpu, cuda, cuda:1, …")
+
+
 def _arrays(data: tuple[Any, Any] | None) -> tuple[Any, Any] | None:
     """Images and labels as arrays: tensors of a GPU do not travel."""
     if data is None:
         return None
+    if hasattr(data, "shape"):  # images alone
+        return _array(data), None
+    if not isinstance(data, Sequence) or len(data) != 2:
+        raise InvalidSettingError("data are (images, labels), or images alone")
     images, labels = data
     return _array(images), None if labels is None else _array(labels)
 

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ SPACE = get_space("nasbench201")
 QUICK = {"samples": 3, "cache": False}
 #: One that reads the graph, one that watches, one that differentiates.
 KINDS = ("params", "nwot", "snip")
+_PICTURES = np.random.default_rng(3).standard_normal((9, 3, 8, 8)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -240,12 +242,70 @@ def _rows(path):
         ({"data": (["cat.png"], None)}, ShapeError, "numbers"),
         ({"data": (np.zeros((9, 3, 8, 8), np.float32), np.zeros((9, 2)))}, ShapeError, "labels"),
         ({"cache": __file__}, StorageError, "not a cache"),
+        ({"samples": 2.5}, InvalidSettingError, "samples is a whole number, not 2.5"),
+        ({"seed": "a"}, InvalidSettingError, "seed is a whole number, not 'a'"),
+        ({"memory": 0}, InvalidSettingError, "memory is at least 1"),
+        ({"init": "zeros"}, InvalidSettingError, "there are .*, normal$"),
+        ({"data": (_PICTURES * np.nan, None)}, InvalidSettingError, "images .* not finite"),
+        ({"data": (_PICTURES, [0.5] * 9)}, InvalidSettingError, "labels are whole numbers"),
+        ({"data": (_PICTURES, [-1] * 9)}, InvalidSettingError, "label -1"),
+        ({"data": (_PICTURES, [1] * 8)}, ShapeError, "8 labels for 9 images"),
+        ({"data": (_PICTURES.transpose(0, 2, 3, 1), None)}, ShapeError, "transpose"),
+        ({"data": (_PICTURES, None, None)}, InvalidSettingError, "images alone"),
+        ({"data": 3}, InvalidSettingError, "images alone"),
     ],
 )
 def test_mistakes_are_told(graphs, wrong, error, words):
     options = {"proxies": KINDS, **QUICK} | wrong
     with pytest.raises(error, match=words):
         score(graphs, **options)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "words"),
+    [
+        ({"engine": "spark"}, InvalidSettingError, "ray"),
+        ({"device": "abacus"}, DeviceError, "abacus"),
+        ({"device": "cuda:x"}, DeviceError, "cuda:x"),
+        ({"workers": 0}, InvalidSettingError, "workers"),
+    ],
+)
+def test_mistakes_are_told_where_no_network_runs_too(graphs, wrong, error, words):
+    with pytest.raises(error, match=words):
+        score(graphs, ["params"], **wrong)
+
+
+@pytest.mark.parametrize("arch", ["|none~0|", b"onnx", Path("model.onnx"), SPACE])
+def test_a_single_architecture_is_no_list(arch):
+    with pytest.raises(InvalidSettingError, match="list"):
+        score(arch, ["params"])
+
+
+def test_a_single_name_is_a_list_of_one(graphs, scores):
+    found = score(graphs[:1], "nwot", **QUICK)
+    assert list(found) == ["nwot"]
+    assert found["nwot"][0] == pytest.approx(scores["nwot"][0], rel=1e-5)
+
+
+def test_images_alone_are_data(graphs):
+    alone, pair = (
+        score(graphs[:1], KINDS, data=d, **QUICK) for d in (_PICTURES, (_PICTURES, None))
+    )
+    assert [*alone["snip"], *alone["nwot"]] == [*pair["snip"], *pair["nwot"]]
+
+
+def test_whole_labels_may_be_floating_point_numbers(graphs):
+    found = [
+        score(graphs[:1], ["snip"], data=(_PICTURES, np.arange(9, dtype=kind)), **QUICK)["snip"][0]
+        for kind in (np.int64, np.float32)
+    ]
+    assert found[0] == found[1]
+
+
+def test_a_label_beyond_the_classes_is_a_reason(graphs):
+    found = score(graphs[:2], KINDS, data=(_PICTURES, [105] * 9), **QUICK)
+    assert set(found.reasons["snip"].values()) == {"label 105 of 10 classes: labels count from 0"}
+    assert np.isfinite(found["nwot"]).all()
 
 
 def test_nothing_to_score():
@@ -255,7 +315,7 @@ def test_nothing_to_score():
 def test_what_does_not_fit_is_said_and_costs_nobody_else(graphs, scores):
     big = SPACE.graph(SPACE.sample(1, seed=9)[0], image_size=64)
     found = score([graphs[0], big, graphs[1]], KINDS, memory=30_000_000, **QUICK)
-    assert "GB of memory" in found.reasons["snip"][1]
+    assert "MB of memory" in found.reasons["snip"][1]
     assert found.reasons["snip"].keys() == {1}
     assert np.isfinite(found["nwot"]).all()  # a forward pass takes less than gradients
     np.testing.assert_allclose(found["snip"][[0, 2]], scores["snip"][:2], rtol=1e-5)

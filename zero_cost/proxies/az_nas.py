@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import prod
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -23,6 +24,12 @@ from archcast.zero_cost._lab import Lab, Observer
 from archcast.zero_cost._program import Program
 from archcast.zero_cost._seeded import seeded
 from archcast.zero_cost.proxies._spectra import eigenvalues, gram
+
+#: Blocks that a score takes -> why a network of fewer has none.
+_LACKS: Final = {
+    1: "no block with weights before the classifier",
+    2: "a single block with weights before the classifier, or none: it takes two",
+}
 
 
 def blocks(program: Program) -> list[int]:
@@ -70,7 +77,7 @@ class Expressivity(Observer):
         found = []
         for a, ends in enumerate(self._ends):
             if len(ends) < self.least:
-                self.reasons[a] = f"fewer than {self.least} blocks with weights"
+                self.reasons[a] = _LACKS[self.least]
                 found.append(float("nan"))
             else:
                 found.append(self.joined([self._entropies[a][node] for node in ends]))
@@ -128,7 +135,7 @@ def trainability(lab: Lab) -> Tensor:
                 totals[a].append(2 - sigma - 1 / (sigma + 1e-6))
     for a, parts in enumerate(totals):
         if not parts:
-            lab.refuse(a, "fewer than 2 blocks with weights")
+            lab.refuse(a, _LACKS[2])
     means = [sum(parts) / len(parts) if parts else float("nan") for parts in totals]
     return torch.tensor(means, dtype=torch.float64)
 

@@ -143,6 +143,6 @@ def summed(lab: Lab, parts: Iterable[tuple[Step, Tensor]]) -> Tensor:
     found = lab.total((step, values.detach()) for step, values in parts)
     for a, program in enumerate(lab.programs):
         if not program.weighted:
-            lab.refuse(a, "no trained weights")
+            lab.refuse(a, "no weights to train")
             found[a] = float("nan")
     return found

@@ -38,7 +38,7 @@ def vkdnw(lab: Lab) -> Tensor:
     for a, rows in enumerate(_rows(lab)):
         layers = len(lab.programs[a].weighted)
         if not layers or not rows.numel():
-            lab.refuse(a, "no trained weights")
+            lab.refuse(a, "no weights to train")
             continue
         gram = rows.T @ rows if rows.shape[0] > rows.shape[1] else rows @ rows.T
         values = torch.linalg.eigvalsh(gram / lab.data.samples)
