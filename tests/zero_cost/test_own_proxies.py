@@ -114,11 +114,12 @@ def test_kept_scores_hold_as_long_as_the_code_of_ones_own_module(tmp_path):
     from archcast.encoders import _fingerprint
     from archcast.zero_cost._cache import code_version
 
-    proxy = Proxy("own", "", "", where="own_kinds:Loudness", needs=frozenset(("data",)))
+    (tmp_path / "own_versions.py").write_text(CODE)
+    proxy = Proxy("own", "", "", where="own_versions:Loudness", needs=frozenset(("data",)))
     before = code_version(proxy)
-    (tmp_path / "own_kinds.py").write_text(CODE + "# a remark\n")
+    (tmp_path / "own_versions.py").write_text(CODE + "# a remark\n")
     _fingerprint._digest.cache_clear()
     assert code_version(proxy) == before
-    (tmp_path / "own_kinds.py").write_text(CODE.replace(".abs()", ".square()"))
+    (tmp_path / "own_versions.py").write_text(CODE.replace(".abs()", ".square()"))
     _fingerprint._digest.cache_clear()
     assert code_version(proxy) != before
