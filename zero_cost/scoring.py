@@ -87,7 +87,7 @@ def score(
     device: str = "cpu",
     seed: int = 0,
     init: str = "kaiming",
-    data: tuple[Any, Any] | None = None,
+    data: Any = None,
     input_shape: Any = None,
     memory: int | None = None,
     cache: bool | str | os.PathLike[str] = True,
@@ -333,7 +333,7 @@ def _check_device(device: str) -> None:
         raise DeviceError(f"no such device {device!r}; it is cpu, cuda, cuda:1, …")
 
 
-def _arrays(data: tuple[Any, Any] | None) -> tuple[Any, Any] | None:
+def _arrays(data: Any) -> tuple[Any, Any] | None:
     """Images and labels as arrays: tensors of a GPU do not travel."""
     if data is None:
         return None
