@@ -148,7 +148,8 @@ def score(
     device = str(device)
     _check_device(device)
     arrays = _arrays(data)
-    if isinstance(archs, (str, bytes, os.PathLike)) or not isinstance(archs, Iterable):
+    module = hasattr(archs, "named_parameters")  # some modules are iterables of their layers
+    if module or isinstance(archs, (str, bytes, os.PathLike)) or not isinstance(archs, Iterable):
         raise InvalidSettingError("architectures are given as a list; of one, too: score([arch])")
     graphs = read_all(archs, input_shape)
     places: dict[ComputeGraph, list[int]] = {}

@@ -275,7 +275,9 @@ def test_mistakes_are_told_where_no_network_runs_too(graphs, wrong, error, words
         score(graphs, ["params"], **wrong)
 
 
-@pytest.mark.parametrize("arch", ["|none~0|", b"onnx", Path("model.onnx"), SPACE])
+@pytest.mark.parametrize(
+    "arch", ["|none~0|", b"onnx", Path("model.onnx"), SPACE, torch.nn.Sequential(torch.nn.ReLU())]
+)
 def test_a_single_architecture_is_no_list(arch):
     with pytest.raises(InvalidSettingError, match="list"):
         score(arch, ["params"])
