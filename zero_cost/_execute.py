@@ -33,7 +33,7 @@ class Step:
     """One executed call: K copies of an instruction.
 
     Attributes:
-        instruction: what was done; its ``inputs`` are those of one of the architectures.
+        instruction: what was done, without ``inputs``: each owner's node has its own.
         owners: for each copy, the architectures and nodes that it stands for.
         inputs: what was read, (K·B, …) each.
         raw: the result before a norm that follows, (K·B, channels, *positions).
@@ -180,11 +180,9 @@ def execute(
     """
     union = _Union.of(programs, share=not mode.separate)
     uses = list(union.uses)
-    wanted: set[int] = set()
     for place, program in zip(union.place, programs, strict=True):
         for i in program.outputs:
             uses[place[i]] += 1
-            wanted.add(place[i])
     runner = _Runner(programs, union, source, weights, mode, observe, uses)
     for start in range(0, len(programs), mode.width):
         runner.run(range(start, min(start + mode.width, len(programs))))

@@ -164,7 +164,7 @@ class Lab:
 
     # ------------------------------------------------------------- gradients
     @cached_property
-    def _forward(self) -> tuple[list[Step], list[list[Tensor]], list[Tensor]]:
+    def _forward(self) -> tuple[list[Step], list[list[Tensor]], list[Tensor | None]]:
         steps: list[Step] = []
         inputs: list[Tensor | None] = [None] * len(self)
 
@@ -185,7 +185,7 @@ class Lab:
                 mode=Mode(separate=True, width=self.width),
                 observe=steps.append,
             )
-        return steps, outputs, inputs  # type: ignore[return-value]
+        return steps, outputs, inputs
 
     @property
     def steps(self) -> list[Step]:
@@ -199,7 +199,7 @@ class Lab:
 
     @cached_property
     def weighted(self) -> list[Step]:
-        """The calls with trained weights whose result the loss depends on."""
+        """The calls with weights whose result the loss depends on."""
         return [s for s in self.steps if s.weight is not None and s.raw.requires_grad]
 
     @cached_property

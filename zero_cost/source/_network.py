@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from archcast.encoders._torch.capture import evaluating
 from archcast.encoders.errors import ShapeError
 from archcast.zero_cost.source._batching import Reshapes
 
@@ -106,7 +105,7 @@ class SourceNetwork(nn.Module):
         """
         own = self.input_shapes[0][0] if self.input_shapes and self.input_shapes[0] else 1
         inputs = self.example(2 * own)
-        with _evaluating(self), torch.no_grad():
+        with evaluating(self), torch.no_grad():
             notes = Reshapes("note")
             self.run(tuple(x[:own] for x in inputs), notes)
             self._notes = notes
@@ -174,14 +173,3 @@ def _same(found: tuple[Tensor, ...], wanted: tuple[Tensor, ...]) -> bool:
 def _size(x: Tensor) -> float:
     finite = x[torch.isfinite(x)].double().abs() if x.is_floating_point() else x.double().abs()
     return float(finite.max()) if finite.numel() else 0.0
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
