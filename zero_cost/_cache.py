@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from archcast.encoders._cache import cache_folder
+from archcast.encoders._database import MAGIC, Layout, connect
 from archcast.encoders._fingerprint import fingerprint, imported_files
 from archcast.encoders.errors import StorageError
 from archcast.zero_cost._proxy import Proxy
@@ -25,25 +26,23 @@ from archcast.zero_cost._proxy import Proxy
 Kept = tuple[float, str]
 
 _FILE: Final = "scores.sqlite"
-_MAGIC: Final = b"SQLite format 3\0"
-#: Marks a file as ours ("acsc"), and says how its tables look.
-_APPLICATION: Final = 0x61637363
-_FORMAT: Final = 1
-#: Seconds to wait for another process that writes.
-_PATIENCE: Final = 30.0
 #: Hashes asked for in one statement.
 _AT_ONCE: Final = 500
 # A proxy with its settings and code is a run. Rows of a few dozen bytes, found by one search in one
 # tree; a missing score is NULL with its reason.
-_TABLES: Final = """
-CREATE TABLE IF NOT EXISTS runs (
-    id INTEGER PRIMARY KEY, proxy TEXT, settings TEXT, version TEXT,
-    UNIQUE (proxy, settings, version)
-);
-CREATE TABLE IF NOT EXISTS scores (
-    run INTEGER, graph BLOB, score REAL, reason TEXT, PRIMARY KEY (run, graph)
-) WITHOUT ROWID;
-"""
+_LAYOUT: Final = Layout(
+    b"acsc",
+    1,
+    (
+        """CREATE TABLE runs (
+            id INTEGER PRIMARY KEY, proxy TEXT, settings TEXT, version TEXT,
+            UNIQUE (proxy, settings, version)
+        )""",
+        """CREATE TABLE scores (
+            run INTEGER, graph BLOB, score REAL, reason TEXT, PRIMARY KEY (run, graph)
+        ) WITHOUT ROWID""",
+    ),
+)
 
 
 class ScoreCache:
@@ -112,33 +111,12 @@ class ScoreCache:
     # ---------------------------------------------------------------- the file
     def _opened(self) -> sqlite3.Connection:
         try:
-            return self._connected()
+            return connect(self.path, _LAYOUT, durable=False)
         except sqlite3.OperationalError:  # locked, read-only, a full disk: the file is not at fault
             raise
         except sqlite3.DatabaseError as error:
             self._set_aside(error)
-            return self._connected()
-
-    def _connected(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self.path, timeout=_PATIENCE)
-        try:
-            owner = database.execute("PRAGMA application_id").fetchone()[0]
-            layout = database.execute("PRAGMA user_version").fetchone()[0]
-            if (owner, layout) != (_APPLICATION, _FORMAT):
-                if database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                    raise StorageError(
-                        f"{self.path} is a database of another program or version; name another"
-                    )
-                database.execute(f"PRAGMA application_id = {_APPLICATION}")
-                database.execute(f"PRAGMA user_version = {_FORMAT}")
-            # Readers do not wait for a writer; a crash of the machine may lose the last writes.
-            database.execute("PRAGMA journal_mode = WAL").fetchone()
-            database.execute("PRAGMA synchronous = NORMAL")
-            database.executescript(_TABLES)
-        except BaseException:
-            database.close()
-            raise
-        return database
+            return connect(self.path, _LAYOUT, durable=False)
 
     @contextmanager
     def _guarded(self) -> Iterator[sqlite3.Connection | None]:
@@ -152,7 +130,7 @@ class ScoreCache:
             self._runs.clear()
             try:
                 self._set_aside(error)
-                self._database = self._connected()
+                self._database = connect(self.path, _LAYOUT, durable=False)
             except (OSError, sqlite3.Error, StorageError) as second:
                 self._give_up(second)
 
@@ -215,8 +193,8 @@ def _check_magic(path: Path) -> None:
         raise StorageError(f"{path} is a folder; name the file of a cache of scores")
     if path.exists():
         with path.open("rb") as file:
-            start = file.read(len(_MAGIC))
-        if start and start != _MAGIC:
+            start = file.read(len(MAGIC))
+        if start and start != MAGIC:
             raise StorageError(f"{path} is not a cache of scores; name another file")
 
 
