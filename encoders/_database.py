@@ -72,7 +72,7 @@ def _begin(database: sqlite3.Connection, path: Path, layout: Layout) -> None:
 
 
 def _write_ahead(database: sqlite3.Connection) -> None:
-    """Let readers not wait for a writer; a property of the file, which the first to open it sets."""
+    """Let readers not wait for a writer; the first who opens a file sets it for good."""
     until = time.monotonic() + PATIENCE
     while database.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         try:
