@@ -77,6 +77,7 @@ def _write_ahead(database: sqlite3.Connection) -> None:
     while database.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         try:
             database.execute("PRAGMA journal_mode = WAL").fetchone()
+            return  # where it cannot be (in memory, some network disks), it does without
         except sqlite3.OperationalError:  # SQLite does not wait for others here by itself
             if time.monotonic() > until:
                 raise

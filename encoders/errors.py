@@ -74,3 +74,11 @@ class NotFittedError(ArchcastError, ValueError, AttributeError):
 
 class DeviceError(ArchcastError, RuntimeError):
     """The device asked for is not there, or has too little memory."""
+
+
+class InfeasibleError(ArchcastError, ValueError):
+    """No architecture meets the constraints, as far as can be told."""
+
+
+class EvaluationError(ArchcastError, RuntimeError):
+    """A person's own function, which trains or builds a network, failed or gave nonsense."""

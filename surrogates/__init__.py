@@ -44,7 +44,7 @@ _HOME = {
 
 
 #: Subpackages that are attributes without an import of their own.
-_PACKAGES = frozenset(("datasets", "encoders", "evaluation", "predictors", "zero_cost"))
+_PACKAGES = frozenset(("datasets", "encoders", "evaluation", "predictors", "search", "zero_cost"))
 
 
 def __getattr__(name: str) -> Any:

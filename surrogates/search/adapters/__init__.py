@@ -1,0 +1,1 @@
+"""Surrogates in the clothes of other optimizers, one file each."""

@@ -1,0 +1,227 @@
+"""``Domain``: the architectures that a search may propose, and what is known of them for free."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archcast.encoders.errors import InfeasibleError, InvalidSettingError
+from archcast.encoders.graph import ComputeGraph
+from archcast.encoders.spaces import Space, get_space
+from archcast.search.objectives import Constraint
+
+__all__ = ["Cost", "Domain"]
+
+FloatArray = NDArray[np.float64]
+#: Graphs of n architectures -> (n,) values of a cost, NaN where it has none.
+Cost = Callable[[Sequence[ComputeGraph]], FloatArray]
+#: Draws before one gives up to find what meets the constraints, and how many are drawn at once.
+_DRAWS: Final = 20_000
+_AT_ONCE: Final = 64
+#: Steps of the walk towards the constraints, where draws alone do not meet them.
+_STEPS: Final = 60
+#: Architectures whose features and costs are remembered.
+_REMEMBERED: Final = 200_000
+_SEEDS: Final = 2**31
+
+
+class Domain:
+    """A search space, narrowed by constraints, with features and costs that are computed once.
+
+    Architectures are named by their canonical text in the space. Constraints are on what is known
+    without training, so nothing that breaks them is ever proposed, whatever the strategy.
+
+    Args:
+        space: a search space or its name.
+        constraints: bounds on costs.
+        costs: name of a cost -> how it is computed; those named by constraints at least.
+        num_classes: outputs of the networks; the space's own if None.
+        image_size: pixels of their input, height and width; the space's own if None.
+
+    Raises:
+        InvalidSpecError: no space of that name.
+        InvalidSettingError: a constraint on a cost that is not among ``costs``.
+    """
+
+    def __init__(
+        self,
+        space: Space[Any] | str,
+        *,
+        constraints: Sequence[Constraint] = (),
+        costs: dict[str, Cost] | None = None,
+        num_classes: int | None = None,
+        image_size: int | None = None,
+    ) -> None:
+        self.space = get_space(space) if isinstance(space, str) else space
+        self.constraints = tuple(constraints)
+        self.costs = dict(costs or {})
+        self.num_classes = num_classes
+        self.image_size = image_size
+        for constraint in self.constraints:
+            if constraint.cost not in self.costs:
+                raise InvalidSettingError(
+                    f"{constraint} bounds {constraint.cost!r}, which is not among the costs: "
+                    f"{', '.join(self.costs) or 'there are none'}"
+                )
+        self._features: dict[str, NDArray[np.float32]] = {}
+        self._costs: dict[str, dict[str, float]] = {name: {} for name in self.costs}
+        self._graphs: dict[str, ComputeGraph] = {}
+
+    @property
+    def size(self) -> int | None:
+        """Number of texts, those that break constraints included; None if there is no end."""
+        return self.space.size
+
+    def text(self, arch: Any) -> str:
+        """The canonical text of an architecture.
+
+        Raises:
+            InvalidSpecError: it is not of this space.
+        """
+        return self.space.text(self.space.parse(arch))
+
+    # ------------------------------------------------------------------ what is known for free
+    def graphs(self, specs: Sequence[str]) -> list[ComputeGraph]:
+        """Canonical graphs of n architectures."""
+        return self.space.graphs(list(specs), self.num_classes, self.image_size)
+
+    def features(self, specs: Sequence[str]) -> NDArray[np.float32]:
+        """(n, F) tabular features; see :mod:`archcast.encoders.tabular`."""
+        self._know(specs)
+        if not len(specs):
+            from archcast.encoders.tabular import feature_names
+
+            return np.zeros((0, len(feature_names())), np.float32)
+        return np.stack([self._features[spec] for spec in specs])
+
+    def cost(self, name: str, specs: Sequence[str]) -> FloatArray:
+        """(n,) values of a cost, NaN where an architecture has none.
+
+        Raises:
+            InvalidSettingError: no cost of that name.
+        """
+        if name not in self.costs:
+            raise InvalidSettingError(f"no cost is called {name!r}; known: {', '.join(self.costs)}")
+        known = self._costs[name]
+        if len(known) > _REMEMBERED:
+            known.clear()
+        missing = [spec for spec in dict.fromkeys(specs) if spec not in known]
+        if missing:
+            found = self.costs[name](self.graphs(missing))
+            known.update(zip(missing, np.asarray(found, np.float64).tolist(), strict=True))
+        return np.array([known[spec] for spec in specs], np.float64)
+
+    def violation(self, specs: Sequence[str]) -> FloatArray:
+        """(n,) by how much the constraints are missed, as shares of the bounds; 0 if kept."""
+        total = np.zeros(len(specs))
+        for constraint in self.constraints:
+            bound = constraint.high if np.isfinite(constraint.high) else constraint.low
+            missed = constraint.violation(self.cost(constraint.cost, specs))
+            total += missed / (abs(bound) or 1.0)
+        return total
+
+    def feasible(self, specs: Sequence[str]) -> NDArray[np.bool_]:
+        """(n,) whether the constraints hold."""
+        if not self.constraints:
+            return np.ones(len(specs), bool)
+        return self.violation(specs) <= 0
+
+    # ------------------------------------------------------------------------------- moves
+    def sample(self, n: int, rng: np.random.Generator) -> list[str]:
+        """Up to n different architectures at random; fewer if the space has no more.
+
+        Raises:
+            InfeasibleError: none that meets the constraints was found.
+        """
+        if not self.constraints:
+            return self._draw(n, rng)
+        found: dict[str, None] = {}
+        drawn = 0
+        while len(found) < n and drawn < _DRAWS:
+            specs = self._draw(_AT_ONCE, rng)
+            drawn += max(len(specs), 1)
+            keep = self.feasible(specs)
+            found.update(dict.fromkeys(s for s, ok in zip(specs, keep, strict=True) if ok))
+            if not found and drawn >= _DRAWS // 10:
+                break
+            if self.size is not None and drawn >= 3 * self.size:
+                break
+        if not found:
+            found.update(dict.fromkeys(self._walk(n, rng)))
+        return list(found)[:n]
+
+    def neighbours(self, spec: str) -> list[str]:
+        """The architectures one change away that meet the constraints."""
+        near = self.space.neighbours(spec)
+        return [s for s, ok in zip(near, self.feasible(near), strict=True) if ok]
+
+    def mutate(self, spec: str, rng: np.random.Generator) -> str | None:
+        """A random neighbour that meets the constraints; None if there is none."""
+        return next(self._near(spec, rng), None)
+
+    def crossover(self, first: str, second: str, rng: np.random.Generator) -> str:
+        """A child of two architectures; the first of them if no child meets the constraints."""
+        for _ in range(8):
+            child = self.space.crossover(first, second, int(rng.integers(_SEEDS)))
+            if self.feasible([child])[0]:
+                return child
+        return first
+
+    def everything(self, limit: int = 100_000) -> list[str] | None:
+        """All architectures that meet the constraints, or None if the space has more than limit."""
+        if self.size is None or self.size > limit:
+            return None
+        specs = list(self.space.enumerate())
+        return [s for s, ok in zip(specs, self.feasible(specs), strict=True) if ok]
+
+    # ----------------------------------------------------------------------------- private
+    def _draw(self, n: int, rng: np.random.Generator) -> list[str]:
+        count = n if self.size is None else min(n, self.size)
+        return self.space.sample(count, int(rng.integers(_SEEDS)))
+
+    def _near(self, spec: str, rng: np.random.Generator) -> Iterator[str]:
+        near = self.space.neighbours(spec)
+        for at in rng.permutation(len(near)).tolist():
+            if self.feasible([near[at]])[0]:
+                yield near[at]
+
+    def _walk(self, n: int, rng: np.random.Generator) -> list[str]:
+        """Go downhill in what the constraints are missed by, from several places."""
+        found: dict[str, None] = {}
+        least, closest = np.inf, ""
+        for start in self._draw(8, rng):
+            spec, missed = start, float(self.violation([start])[0])
+            for _ in range(_STEPS):
+                near = self.space.neighbours(spec)
+                amounts = self.violation(near)
+                keep = amounts <= 0
+                found.update(dict.fromkeys(s for s, ok in zip(near, keep, strict=True) if ok))
+                if not near or keep.any() or amounts.min() >= missed:
+                    break
+                spec, missed = near[int(amounts.argmin())], float(amounts.min())
+            if missed < least:
+                least, closest = missed, spec
+            if len(found) >= n:
+                break
+        if not found:
+            values = [f"{c.cost} {self.cost(c.cost, [closest])[0]:g}" for c in self.constraints]
+            raise InfeasibleError(
+                f"no architecture of {self.space.name} meets "
+                f"{' and '.join(map(str, self.constraints))}; "
+                f"the nearest found has {', '.join(values)}; loosen a bound"
+            )
+        return list(found)[:n]
+
+    def _know(self, specs: Sequence[str]) -> None:
+        from archcast.encoders.tabular import tabular
+
+        if len(self._features) + len(specs) > _REMEMBERED:
+            self._features = {s: self._features[s] for s in specs if s in self._features}
+        missing = [spec for spec in dict.fromkeys(specs) if spec not in self._features]
+        for start in range(0, len(missing), 4096):
+            part = missing[start : start + 4096]
+            values = tabular(self.graphs(part)).values
+            self._features.update(zip(part, values, strict=True))

@@ -1,0 +1,1 @@
+"""Strategies on ask and tell, one file each."""
