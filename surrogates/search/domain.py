@@ -155,7 +155,7 @@ class Domain:
 
     def neighbours(self, spec: str) -> list[str]:
         """The architectures one change away that meet the constraints."""
-        near = self.space.neighbours(spec)
+        near = self._around(spec)
         return [s for s, ok in zip(near, self.feasible(near), strict=True) if ok]
 
     def mutate(self, spec: str, rng: np.random.Generator) -> str | None:
@@ -165,7 +165,7 @@ class Domain:
     def crossover(self, first: str, second: str, rng: np.random.Generator) -> str:
         """A child of two architectures; the first of them if no child meets the constraints."""
         for _ in range(8):
-            child = self.space.crossover(first, second, int(rng.integers(_SEEDS)))
+            child = self._child(first, second, rng)
             if self.feasible([child])[0]:
                 return child
         return first
@@ -174,7 +174,7 @@ class Domain:
         """All architectures that meet the constraints, or None if the space has more than limit."""
         if self.size is None or self.size > limit:
             return None
-        specs = list(self.space.enumerate())
+        specs = self._all()
         return [s for s, ok in zip(specs, self.feasible(specs), strict=True) if ok]
 
     # ----------------------------------------------------------------------------- private
@@ -182,8 +182,20 @@ class Domain:
         count = n if self.size is None else min(n, self.size)
         return self.space.sample(count, int(rng.integers(_SEEDS)))
 
+    def _around(self, spec: str) -> list[str]:
+        """Those one change away, whatever the constraints."""
+        return self.space.neighbours(spec)
+
+    def _child(self, first: str, second: str, rng: np.random.Generator) -> str:
+        """A child of two, whatever the constraints."""
+        return self.space.crossover(first, second, int(rng.integers(_SEEDS)))
+
+    def _all(self) -> list[str]:
+        """All architectures, whatever the constraints."""
+        return list(self.space.enumerate())
+
     def _near(self, spec: str, rng: np.random.Generator) -> Iterator[str]:
-        near = self.space.neighbours(spec)
+        near = self._around(spec)
         for at in rng.permutation(len(near)).tolist():
             if self.feasible([near[at]])[0]:
                 yield near[at]
@@ -195,7 +207,7 @@ class Domain:
         for start in self._draw(8, rng):
             spec, missed = start, float(self.violation([start])[0])
             for _ in range(_STEPS):
-                near = self.space.neighbours(spec)
+                near = self._around(spec)
                 amounts = self.violation(near)
                 keep = amounts <= 0
                 found.update(dict.fromkeys(s for s, ok in zip(near, keep, strict=True) if ok))
