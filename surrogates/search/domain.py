@@ -18,9 +18,10 @@ __all__ = ["Cost", "Domain"]
 FloatArray = NDArray[np.float64]
 #: Graphs of n architectures -> (n,) values of a cost, NaN where it has none.
 Cost = Callable[[Sequence[ComputeGraph]], FloatArray]
-#: Draws before one gives up to find what meets the constraints, and how many are drawn at once.
+#: Draws before one gives up to find what meets the constraints; how many at once, first and later.
 _DRAWS: Final = 20_000
 _AT_ONCE: Final = 64
+_MOST_AT_ONCE: Final = 2048
 #: Steps of the walk towards the constraints, where draws alone do not meet them.
 _STEPS: Final = 60
 #: Architectures whose features and costs are remembered.
@@ -139,9 +140,10 @@ class Domain:
         if not self.constraints:
             return self._draw(n, rng)
         found: dict[str, None] = {}
-        drawn = 0
+        drawn, at_once = 0, _AT_ONCE
         while len(found) < n and drawn < _DRAWS:
-            specs = self._draw(_AT_ONCE, rng)
+            specs = self._draw(at_once, rng)
+            at_once = min(2 * at_once, _MOST_AT_ONCE)
             drawn += max(len(specs), 1)
             keep = self.feasible(specs)
             found.update(dict.fromkeys(s for s, ok in zip(specs, keep, strict=True) if ok))
