@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         strategy_class,
     )
     from archcast.search.domain import Domain
+    from archcast.search.evaluation import Result
     from archcast.search.forecaster import Forecaster, Forecasts
     from archcast.search.objectives import Constraint, Objective
     from archcast.search.strategy import Measured, Proposal, Strategy
@@ -28,6 +29,7 @@ __all__ = [
     "Measured",
     "Objective",
     "Proposal",
+    "Result",
     "Strategy",
     "get_strategy",
     "list_strategies",
@@ -44,6 +46,7 @@ _HOME = {
     "Measured": "strategy",
     "Objective": "objectives",
     "Proposal": "strategy",
+    "Result": "evaluation",
     "Strategy": "strategy",
     "get_strategy": "_registry",
     "list_strategies": "_registry",

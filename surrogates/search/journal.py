@@ -109,9 +109,10 @@ class Journal:
         except (OSError, sqlite3.Error) as error:
             raise StorageError(f"cannot open the journal {path}: {error}") from error
         self._host = socket.gethostname()
+        self._version = -1
         try:
             self._agree(dict(facts or {}))
-            self._release_dead()
+            self.release_dead()
         except BaseException:
             self.close()
             raise
@@ -127,13 +128,22 @@ class Journal:
         self.close()
 
     # ------------------------------------------------------------------- trials
-    def claim(self, spec: str, fidelity: float = 1.0) -> bool:
-        """Whether a trial is now this process's to train; False if any has begun or done it."""
+    def claim(self, spec: str, fidelity: float = 1.0, *, limit: int | None = None) -> bool:
+        """Whether a trial is now this process's to train.
+
+        Args:
+            spec: the architecture.
+            fidelity: share of the full training.
+            limit: trials there may be in all, those of other processes included; None for no end.
+
+        Returns:
+            False if any process has begun or done it, or the limit is reached.
+        """
         with self._written():
             found = self._database.execute(
                 "INSERT OR IGNORE INTO trials (spec, fidelity, state, host, process) "
-                "VALUES (?, ?, 'running', ?, ?)",
-                (spec, float(fidelity), self._host, os.getpid()),
+                "SELECT ?, ?, 'running', ?, ? WHERE ? OR (SELECT count(*) FROM trials) < ?",
+                (spec, float(fidelity), self._host, os.getpid(), limit is None, limit or 0),
             )
         return found.rowcount == 1
 
@@ -162,6 +172,30 @@ class Journal:
                 "DELETE FROM trials WHERE spec = ? AND fidelity = ? AND state = 'running'",
                 (spec, float(fidelity)),
             )
+
+    def release_dead(self) -> None:
+        """Give back what processes of this machine had claimed that are no more."""
+        rows = self._read(
+            "SELECT DISTINCT process FROM trials WHERE state = 'running' AND host = ?",
+            (self._host,),
+        )
+        dead = [(self._host, pid) for (pid,) in rows if not _alive(pid)]
+        if dead:
+            with self._written():
+                self._database.executemany(
+                    "DELETE FROM trials WHERE state = 'running' AND host = ? AND process = ?", dead
+                )
+
+    def changed(self) -> bool:
+        """Whether another process has written since this was last asked; True at first."""
+        version = self._read("PRAGMA data_version")[0][0]
+        changed, self._version = version != self._version, version
+        return changed
+
+    def spent(self) -> tuple[int, float]:
+        """Trials begun, done or failed, and the seconds that are known of them."""
+        count, seconds = self._read("SELECT count(*), total(seconds) FROM trials")[0]
+        return int(count), float(seconds)
 
     def trials(self) -> list[Trial]:
         """All trials, in the order they were claimed."""
@@ -222,18 +256,6 @@ class Journal:
                 raise InvalidSettingError(
                     f"{self.path} is the journal of a search with {name} {begun.get(name)!r}, "
                     f"not {facts.get(name)!r}; name another file"
-                )
-
-    def _release_dead(self) -> None:
-        rows = self._read(
-            "SELECT DISTINCT process FROM trials WHERE state = 'running' AND host = ?",
-            (self._host,),
-        )
-        dead = [(self._host, pid) for (pid,) in rows if not _alive(pid)]
-        if dead:
-            with self._written():
-                self._database.executemany(
-                    "DELETE FROM trials WHERE state = 'running' AND host = ? AND process = ?", dead
                 )
 
     def _end(
