@@ -29,13 +29,16 @@ class Layout(NamedTuple):
     tables: tuple[str, ...]
 
 
-def connect(path: Path, layout: Layout, *, durable: bool = True) -> sqlite3.Connection:
+def connect(
+    path: Path, layout: Layout, *, durable: bool = True, threads: bool = False
+) -> sqlite3.Connection:
     """Open a file, or begin it; of several processes that begin it at once, one does.
 
     Args:
         path: the file; its folder exists.
         layout: what it holds.
         durable: whether a write outlives a crash of the whole machine, not only of the process.
+        threads: whether threads other than this one will use it, too; they take turns.
 
     Returns:
         A connection whose readers do not wait for a writer.
@@ -44,7 +47,7 @@ def connect(path: Path, layout: Layout, *, durable: bool = True) -> sqlite3.Conn
         StorageError: the file is a database of another kind or version.
         sqlite3.Error: it cannot be opened, or is damaged.
     """
-    database = sqlite3.connect(path, timeout=PATIENCE)
+    database = sqlite3.connect(path, timeout=PATIENCE, check_same_thread=not threads)
     try:
         if _mark(database) != _expected(layout):
             # Mark and tables appear together, or not at all.
