@@ -7,6 +7,7 @@ import math
 import os
 import socket
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -80,7 +81,7 @@ class Answer:
 
 
 class Journal:
-    """A SQLite file of trials and answers that several processes may write at once.
+    """A SQLite file of trials and answers that several processes, and threads, write at once.
 
     A trial is claimed before it is trained and finished after: no two processes train the same
     architecture at the same fidelity, and what was finished is there after a kill. A claim of a
@@ -103,7 +104,8 @@ class Journal:
         try:
             if self.path is not None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = connect(place, _LAYOUT)
+            self._database = connect(place, _LAYOUT, threads=True)
+            self._turn = threading.RLock()
         except StorageError:
             raise
         except (OSError, sqlite3.Error) as error:
@@ -274,14 +276,15 @@ class Journal:
     @contextmanager
     def _written(self) -> Iterator[None]:
         try:
-            with self._database:
+            with self._turn, self._database:
                 yield
         except sqlite3.Error as error:
             raise StorageError(f"cannot write the journal {self.path}: {error}") from error
 
     def _read(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         try:
-            return self._database.execute(query, values).fetchall()
+            with self._turn:
+                return self._database.execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise StorageError(f"cannot read the journal {self.path}: {error}") from error
 
