@@ -15,6 +15,14 @@ if TYPE_CHECKING:
         register,
         strategy_class,
     )
+    from archcast.search.costs import (
+        DeviceCost,
+        constrained,
+        cost_names,
+        cost_unit,
+        devices,
+        get_cost,
+    )
     from archcast.search.domain import Domain
     from archcast.search.evaluation import Result
     from archcast.search.forecaster import Forecaster, Forecasts
@@ -23,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Constraint",
+    "DeviceCost",
     "Domain",
     "Forecaster",
     "Forecasts",
@@ -31,6 +40,11 @@ __all__ = [
     "Proposal",
     "Result",
     "Strategy",
+    "constrained",
+    "cost_names",
+    "cost_unit",
+    "devices",
+    "get_cost",
     "get_strategy",
     "list_strategies",
     "register",
@@ -40,6 +54,7 @@ __all__ = [
 #: Public name -> module.
 _HOME = {
     "Constraint": "objectives",
+    "DeviceCost": "costs",
     "Domain": "domain",
     "Forecaster": "forecaster",
     "Forecasts": "forecaster",
@@ -48,6 +63,11 @@ _HOME = {
     "Proposal": "strategy",
     "Result": "evaluation",
     "Strategy": "strategy",
+    "constrained": "costs",
+    "cost_names": "costs",
+    "cost_unit": "costs",
+    "devices": "costs",
+    "get_cost": "costs",
     "get_strategy": "_registry",
     "list_strategies": "_registry",
     "register": "_registry",
