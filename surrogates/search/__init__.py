@@ -15,6 +15,16 @@ if TYPE_CHECKING:
         register,
         strategy_class,
     )
+    from archcast.search.acquisition import (
+        expected_hypervolume_improvement,
+        expected_improvement,
+        get_acquisition,
+        independent_thompson,
+        list_acquisitions,
+        log_expected_improvement,
+        probability_of_improvement,
+        upper_confidence_bound,
+    )
     from archcast.search.costs import (
         DeviceCost,
         constrained,
@@ -27,7 +37,11 @@ if TYPE_CHECKING:
     from archcast.search.evaluation import Result
     from archcast.search.forecaster import Forecaster, Forecasts
     from archcast.search.objectives import Constraint, Objective
+    from archcast.search.replays import Trace, replay
+    from archcast.search.result import SearchResult
+    from archcast.search.simulation import Simulation, simulate
     from archcast.search.strategy import Measured, Proposal, Strategy
+    from archcast.search.study import run
 
 __all__ = [
     "Constraint",
@@ -39,16 +53,26 @@ __all__ = [
     "Objective",
     "Proposal",
     "Result",
+    "SearchResult",
     "Strategy",
     "constrained",
     "cost_names",
     "cost_unit",
     "devices",
+    "expected_hypervolume_improvement",
+    "expected_improvement",
+    "get_acquisition",
     "get_cost",
     "get_strategy",
+    "independent_thompson",
+    "list_acquisitions",
     "list_strategies",
+    "log_expected_improvement",
+    "probability_of_improvement",
     "register",
+    "run",
     "strategy_class",
+    "upper_confidence_bound",
 ]
 
 #: Public name -> module.
@@ -62,16 +86,30 @@ _HOME = {
     "Objective": "objectives",
     "Proposal": "strategy",
     "Result": "evaluation",
+    "Simulation": "simulation",
+    "SearchResult": "result",
     "Strategy": "strategy",
+    "Trace": "replays",
     "constrained": "costs",
     "cost_names": "costs",
     "cost_unit": "costs",
     "devices": "costs",
+    "expected_hypervolume_improvement": "acquisition",
+    "expected_improvement": "acquisition",
+    "get_acquisition": "acquisition",
     "get_cost": "costs",
     "get_strategy": "_registry",
+    "independent_thompson": "acquisition",
+    "list_acquisitions": "acquisition",
     "list_strategies": "_registry",
+    "log_expected_improvement": "acquisition",
+    "probability_of_improvement": "acquisition",
     "register": "_registry",
+    "replay": "replays",
+    "simulate": "simulation",
+    "run": "study",
     "strategy_class": "_registry",
+    "upper_confidence_bound": "acquisition",
 }
 
 
