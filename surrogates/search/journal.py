@@ -175,8 +175,12 @@ class Journal:
                 (spec, float(fidelity)),
             )
 
-    def release_dead(self) -> None:
-        """Give back what processes of this machine had claimed that are no more."""
+    def release_dead(self) -> bool:
+        """Give back what processes of this machine had claimed that are no more.
+
+        Returns:
+            Whether there were any.
+        """
         rows = self._read(
             "SELECT DISTINCT process FROM trials WHERE state = 'running' AND host = ?",
             (self._host,),
@@ -187,6 +191,7 @@ class Journal:
                 self._database.executemany(
                     "DELETE FROM trials WHERE state = 'running' AND host = ? AND process = ?", dead
                 )
+        return bool(dead)
 
     def changed(self) -> bool:
         """Whether another process has written since this was last asked; True at first."""
