@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +14,6 @@ from archcast._shipped import predictor_for, universal
 from archcast._tasks import get_task, tasks
 from archcast.encoders.errors import InvalidLabelsError, NotFittedError
 from archcast.predictors import Predictor, State
-from archcast.search.domain import Domain
 from archcast.search.objectives import Objective
 
 __all__ = ["Forecaster", "Forecasts"]
@@ -23,6 +22,14 @@ FloatArray = NDArray[np.float64]
 #: Rows whose prior forecasts are remembered.
 _REMEMBERED: Final = 200_000
 _PERCENT: Final = "%"
+
+
+class Featured(Protocol):
+    """What a forecaster asks of a :class:`~archcast.search.Domain`."""
+
+    def features(self, specs: Sequence[str]) -> NDArray[np.float32]:
+        """(n, F) features of n architectures by name."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +57,7 @@ class Forecaster:
     objective's unit.
 
     Args:
-        domain: gives features.
+        domain: gives features by name.
         objective: what is forecast; its direction and unit.
         prior: a fitted predictor; None takes the shipped predictor of a task of the objective's
             name, or the universal one, which ranks without a label and needs a few to speak in
@@ -61,7 +68,7 @@ class Forecaster:
 
     def __init__(
         self,
-        domain: Domain,
+        domain: Featured,
         objective: Objective,
         *,
         prior: Predictor | None = None,
@@ -69,7 +76,7 @@ class Forecaster:
     ) -> None:
         self.domain = domain
         self.objective = objective
-        self.prior = _Remembered(_usual_prior(objective.name) if prior is None else prior)
+        self.prior = Remembered(usual_prior(objective.name) if prior is None else prior)
         natural = None if self.prior.unitless else self.prior.transform
         usual: _transforms.Transform = "logit" if objective.unit == _PERCENT else "identity"
         self.transform: _transforms.Transform = natural or transform or usual
@@ -156,13 +163,14 @@ class Forecaster:
         return _transforms.backward(self.transform, self._sign * merits)
 
 
-def _usual_prior(name: str) -> Predictor:
+def usual_prior(name: str) -> Predictor:
+    """The shipped predictor of a task of that name, or else the universal one."""
     if name in {task.name for task in tasks()}:
         return predictor_for(get_task(name))
     return universal(name)
 
 
-class _Remembered(Predictor):
+class Remembered(Predictor):
     """A fitted predictor that is asked about the same features again and again."""
 
     kind = "remembered"
