@@ -1,4 +1,4 @@
-"""``Problem``: what every adapter shows its optimizer: architectures in, values of objectives out."""
+"""``Problem``: what every adapter shows its optimizer: architectures in, objectives out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from archcast.search.domain import Domain
 from archcast.search.forecaster import Forecaster
 from archcast.search.objectives import Objective
 
-__all__ = ["Measure", "Outcome", "Problem", "Wanted", "missing"]
+__all__ = ["Measure", "Problem", "Scored", "Wanted", "missing"]
 
 FloatArray = NDArray[np.float64]
 Origin = Literal["forecast", "cost", "measured"]
@@ -42,7 +42,7 @@ Wanted = str | Objective | Forecaster | Measure
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Scored:
     """What an architecture scores.
 
     Attributes:
@@ -94,7 +94,7 @@ class Problem:
         """
         return Parameters.of(self.domain.space)
 
-    def outcomes(self, specs: Sequence[str]) -> list[Outcome]:
+    def scored(self, specs: Sequence[str]) -> list[Scored]:
         """What n architectures score.
 
         Raises:
@@ -107,11 +107,11 @@ class Problem:
         values, low, high = (np.stack([part[at] for part in parts], 1) for at in range(3))
         origins = tuple(source.origin for source in self._sources)
         rows = zip(specs, values.tolist(), low.tolist(), high.tolist(), strict=True)
-        return [Outcome(s, tuple(v), tuple(lo), tuple(hi), origins) for s, v, lo, hi in rows]
+        return [Scored(s, tuple(v), tuple(lo), tuple(hi), origins) for s, v, lo, hi in rows]
 
     def values(self, specs: Sequence[str]) -> FloatArray:
         """(n, K) values of the K objectives, each in its unit."""
-        rows: list[Any] = [outcome.values for outcome in self.outcomes(specs)]
+        rows: list[Any] = [one.values for one in self.scored(specs)]
         return np.array(rows, np.float64).reshape(len(specs), len(self.objectives))
 
     def losses(self, specs: Sequence[str]) -> FloatArray:

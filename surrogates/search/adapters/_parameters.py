@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from math import prod
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ Label = str | int | float | bool
 Place = tuple[int, ...]
 #: Architectures drawn to learn a space's choices, and those after which none may be new.
 _DRAWN: Final = 1024
-#: Random combinations of which one at least must be an architecture.
+#: Combinations at random, of which one at least must be an architecture.
 _TRIED: Final = 256
 _WORD: Final = re.compile(r"[\w.]+")
 _VERTICES: Final = 7
@@ -61,6 +62,11 @@ class Parameters(ABC):
     def combinations(self) -> int:
         """Number of combinations, those that are no architecture included."""
         return prod(len(labels) for labels in self.options)
+
+    @cached_property
+    def partial(self) -> bool:
+        """Whether combinations at random were seen to be no architecture."""
+        return not all(self._random())
 
     def spec(self, chosen: Sequence[int]) -> str | None:
         """The architecture of a combination.
@@ -108,6 +114,12 @@ class Parameters(ABC):
         """Named choices that give an architecture: the inverse of :meth:`choose`."""
         parts = zip(self.names, self.options, self.positions(spec), strict=True)
         return {name: options[at] for name, options, at in parts}
+
+    def _random(self) -> Iterator[bool]:
+        """Whether combinations at random are architectures."""
+        rng = np.random.default_rng(0)
+        sizes = [len(labels) for labels in self.options]
+        return (self.spec(rng.integers(sizes).tolist()) is not None for _ in range(_TRIED))
 
     @abstractmethod
     def _cell(self, chosen: list[int]) -> Any:
@@ -159,9 +171,7 @@ class _Places(Parameters):
             self._words(place, values)
             for place, values in zip(self._places, self._options, strict=True)
         )
-        rng = np.random.default_rng(0)
-        sizes = [len(values) for values in self._options]
-        if not any(self.spec(rng.integers(sizes).tolist()) for _ in range(_TRIED)):
+        if not any(self._random()):
             raise InvalidSettingError(
                 f"{space.name}: random choices exclude each other; {_INSTEAD}"
             )
