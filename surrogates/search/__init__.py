@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from archcast.search._budget import Seconds
+    from archcast.search._familiar import UnfamiliarWarning, familiarity
     from archcast.search._registry import (
         get_strategy,
         list_strategies,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from archcast.search.simulation import Simulation, simulate
     from archcast.search.strategy import Measured, Proposal, Strategy
     from archcast.search.study import run
+    from archcast.search.decorator import Surrogate, Winner, surrogate
 
 __all__ = [
     "Constraint",
@@ -56,9 +59,13 @@ __all__ = [
     "Proposal",
     "Result",
     "SearchResult",
+    "Seconds",
     "Simulation",
     "Strategy",
+    "Surrogate",
     "Trace",
+    "UnfamiliarWarning",
+    "Winner",
     "constrained",
     "cost_names",
     "cost_unit",
@@ -66,6 +73,7 @@ __all__ = [
     "devices",
     "expected_hypervolume_improvement",
     "expected_improvement",
+    "familiarity",
     "fronts",
     "get_acquisition",
     "get_cost",
@@ -82,6 +90,7 @@ __all__ = [
     "run",
     "simulate",
     "strategy_class",
+    "surrogate",
     "upper_confidence_bound",
 ]
 
@@ -98,9 +107,13 @@ _HOME = {
     "Proposal": "strategy",
     "Result": "evaluation",
     "SearchResult": "result",
+    "Seconds": "_budget",
     "Simulation": "simulation",
     "Strategy": "strategy",
+    "Surrogate": "decorator",
     "Trace": "replays",
+    "UnfamiliarWarning": "_familiar",
+    "Winner": "decorator",
     "constrained": "costs",
     "cost_names": "costs",
     "cost_unit": "costs",
@@ -108,6 +121,7 @@ _HOME = {
     "devices": "costs",
     "expected_hypervolume_improvement": "acquisition",
     "expected_improvement": "acquisition",
+    "familiarity": "_familiar",
     "fronts": "pareto",
     "get_acquisition": "acquisition",
     "get_cost": "costs",
@@ -124,6 +138,7 @@ _HOME = {
     "run": "study",
     "simulate": "simulation",
     "strategy_class": "_registry",
+    "surrogate": "decorator",
     "upper_confidence_bound": "acquisition",
 }
 
