@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         probability_of_improvement,
         upper_confidence_bound,
     )
+    from archcast.search.choices import ChoiceSpace
     from archcast.search.costs import (
         DeviceCost,
         constrained,
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
         devices,
         get_cost,
     )
+    from archcast.search.decorator import Surrogate, Winner, surrogate
     from archcast.search.domain import Domain
     from archcast.search.evaluation import Result
+    from archcast.search.fast import FastForecaster, Fidelity, Screened
     from archcast.search.forecaster import Forecaster, Forecasts
     from archcast.search.objectives import Constraint, Objective
     from archcast.search.pareto import Front, crowding, fronts, hypervolume, non_dominated
@@ -45,12 +48,14 @@ if TYPE_CHECKING:
     from archcast.search.simulation import Simulation, simulate
     from archcast.search.strategy import Measured, Proposal, Strategy
     from archcast.search.study import run
-    from archcast.search.decorator import Surrogate, Winner, surrogate
 
 __all__ = [
+    "ChoiceSpace",
     "Constraint",
     "DeviceCost",
     "Domain",
+    "FastForecaster",
+    "Fidelity",
     "Forecaster",
     "Forecasts",
     "Front",
@@ -61,6 +66,7 @@ __all__ = [
     "SearchResult",
     "Seconds",
     "Simulation",
+    "Screened",
     "Strategy",
     "Surrogate",
     "Trace",
@@ -96,9 +102,12 @@ __all__ = [
 
 #: Public name -> module.
 _HOME = {
+    "ChoiceSpace": "choices",
     "Constraint": "objectives",
     "DeviceCost": "costs",
     "Domain": "domain",
+    "FastForecaster": "fast",
+    "Fidelity": "fast",
     "Forecaster": "forecaster",
     "Forecasts": "forecaster",
     "Front": "pareto",
@@ -109,6 +118,7 @@ _HOME = {
     "SearchResult": "result",
     "Seconds": "_budget",
     "Simulation": "simulation",
+    "Screened": "fast",
     "Strategy": "strategy",
     "Surrogate": "decorator",
     "Trace": "replays",

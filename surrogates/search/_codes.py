@@ -1,0 +1,208 @@
+"""Architectures as rows of small whole numbers: drawn, written and read many at a time."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archcast.encoders.spaces import Space
+from archcast.encoders.spaces._fields import Choices, FieldSpace
+from archcast.encoders.spaces._genotype import Genotype
+from archcast.encoders.spaces._layers import LayerSpace
+from archcast.encoders.spaces._two_cells import TwoCellSpace
+
+Codes = NDArray[np.int32]
+#: Spaces up to this size are listed.
+LISTED: Final = 100_000
+
+
+class Coder(ABC):
+    """The architectures of a space as (n, P) codes.
+
+    Attributes:
+        offsets: (P,) what is added to a code to have its column; positions whose order does not
+            matter share theirs.
+        columns: how many columns there are.
+    """
+
+    offsets: NDArray[np.int32]
+    columns: int
+
+    @abstractmethod
+    def sample(self, n: int, rng: np.random.Generator) -> Codes:
+        """(n, P) codes of architectures at random, each drawn anew."""
+
+    @abstractmethod
+    def encode(self, specs: Sequence[str]) -> Codes:
+        """(n, P) codes of architectures.
+
+        Raises:
+            InvalidSpecError: a text is not of this space.
+        """
+
+    @abstractmethod
+    def decode(self, codes: Codes) -> list[str]:
+        """The canonical texts of (n, P) codes."""
+
+
+def coder(space: Space[Any]) -> Coder | None:
+    """How a space's architectures become codes; None if neither small nor lists of choices."""
+    if space.size is not None and space.size <= LISTED:
+        return ListCoder(space)
+    if isinstance(space, TwoCellSpace):
+        return CellCoder(space)
+    if isinstance(space, FieldSpace):
+        return FieldCoder(space)
+    return None
+
+
+class ListCoder(Coder):
+    """A small space: one code, the place in the list of all its texts."""
+
+    def __init__(self, space: Space[Any]) -> None:
+        self.texts = list(space.enumerate())
+        self._space = space
+        self._place = {text: at for at, text in enumerate(self.texts)}
+        self.offsets, self.columns = np.zeros(1, np.int32), len(self.texts)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Codes:
+        """(n, 1) places in the list."""
+        return rng.integers(len(self.texts), size=(n, 1), dtype=np.int32)
+
+    def encode(self, specs: Sequence[str]) -> Codes:
+        """(n, 1) places in the list."""
+        try:
+            found = [self._place[spec] for spec in specs]
+        except KeyError:  # not written as the space writes it
+            parse, text = self._space.parse, self._space.text
+            found = [self._place[text(parse(spec))] for spec in specs]
+        return np.array(found, np.int32).reshape(-1, 1)
+
+    def decode(self, codes: Codes) -> list[str]:
+        """The texts at these places."""
+        return [self.texts[at] for at in codes[:, 0].tolist()]
+
+
+class CellCoder(Coder):
+    """Two cells: for each node two edges, each a state times the number of operators, plus one."""
+
+    def __init__(self, space: TwoCellSpace) -> None:
+        self._space, count = space, len(space.operators)
+        self._names = [
+            f"{name}~{state}" for state in range(space.nodes + 1) for name in space.operators
+        ]
+        self._code = {name: code for code, name in enumerate(self._names)}
+        self._options = [
+            np.array([[s * count + op for op, s in pair] for pair in pairs], np.int32)
+            for pairs in space._options
+        ]
+        widths = [count * (node + 2) for _ in range(2) for node in range(space.nodes)]
+        starts = [0, *accumulate(widths)]
+        self.offsets = np.repeat(np.array(starts[:-1], np.int32), 2)
+        self.columns = starts[-1]
+
+    def sample(self, n: int, rng: np.random.Generator) -> Codes:
+        """Genotypes, all equally likely."""
+        parts = [
+            options[rng.integers(len(options), size=n)]
+            for _ in range(2)
+            for options in self._options
+        ]
+        return np.concatenate(parts, 1)
+
+    def encode(self, specs: Sequence[str]) -> Codes:
+        """Codes in the order of the text."""
+        code = self._code
+        try:
+            rows = [
+                [code[edge] for edge in spec[7:].replace(";reduce=", ",").split(",")]
+                for spec in specs
+            ]
+            return np.array(rows, np.int32).reshape(-1, len(self.offsets))
+        except (KeyError, ValueError):  # not written as the space writes it
+            canonical = [self._space.text(self._space.parse(spec)) for spec in specs]
+            rows = [[code[e] for e in t[7:].replace(";reduce=", ",").split(",")] for t in canonical]
+            return np.array(rows, np.int32).reshape(-1, len(self.offsets))
+
+    def decode(self, codes: Codes) -> list[str]:
+        """Texts, the edges of a node in the space's order."""
+        half, names, found = codes.shape[1] // 2, self._names, []
+        for row in np.sort(codes.reshape(len(codes), -1, 2), 2).reshape(codes.shape).tolist():
+            normal, reduce = (",".join([names[c] for c in r]) for r in (row[:half], row[half:]))
+            found.append(f"normal={normal};reduce={reduce}")
+        return found
+
+    def parsed(self, codes: Codes) -> list[Genotype]:
+        """The same as parsed specifications."""
+        return [self._space.parse(text) for text in self.decode(codes)]
+
+
+class FieldCoder(Coder):
+    """Lists of choices: for each the number of the option."""
+
+    def __init__(self, space: FieldSpace) -> None:
+        self._space = space
+        places = [field for field in space.fields for _ in range(field.length)]
+        starts = [0, *accumulate(len(field.options) for field in places)]
+        self._counts = np.array([len(field.options) for field in places])
+        self._code = [{value: k for k, value in enumerate(field.options)} for field in places]
+        self.offsets, self.columns = np.array(starts[:-1], np.int32), starts[-1]
+        # Where no choice is ever without effect, drawn codes are canonical as they are.
+        self._plain = type(space).canonical is FieldSpace.canonical
+
+    def sample(self, n: int, rng: np.random.Generator) -> Codes:
+        """Every choice equally likely, those without effect set as the space sets them."""
+        found = self._draw(n, rng)
+        while len(found) < n:
+            found = np.concatenate([found, self._draw(n, rng)])[:n]
+        return found
+
+    def encode(self, specs: Sequence[str]) -> Codes:
+        """The options' numbers."""
+        rows = [self._row(self._space.parse(spec)) for spec in specs]
+        return np.array(rows, np.int32).reshape(-1, len(self.offsets))
+
+    def decode(self, codes: Codes) -> list[str]:
+        """Canonical texts."""
+        return [self._space.text(cell) for cell in self._cells(codes) if cell is not None]
+
+    def _draw(self, n: int, rng: np.random.Generator) -> Codes:
+        drawn = rng.integers(self._counts, size=(n, len(self._counts)), dtype=np.int32)
+        if self._plain:
+            return drawn
+        if type(self._space).canonical is LayerSpace.canonical:
+            return self._cut(drawn)
+        rows = [self._row(cell) for cell in self._cells(drawn) if cell is not None]
+        return np.array(rows, np.int32).reshape(-1, len(self.offsets))
+
+    def _cut(self, codes: Codes) -> Codes:
+        """What :meth:`LayerSpace.canonical` does: layers that are not there have option 0."""
+        space: Any = self._space
+        start, depths, layered = 0, np.zeros(len(codes), int), []
+        for field in space.fields:
+            if field.name == space.depth:
+                depths = np.array(field.options)[codes[:, start]]
+            elif field.name in space.layered:
+                layered.append((start, field.length))
+            start += field.length
+        for first, length in layered:
+            codes[:, first : first + length] *= np.arange(length) < depths[:, None]
+        return codes
+
+    def _cells(self, codes: Codes) -> list[Choices | None]:
+        fields, found = self._space.fields, []
+        ends = list(accumulate(field.length for field in fields))
+        for row in codes.tolist():
+            parts = zip(fields, ends, strict=True)
+            chosen = (tuple(f.options[k] for k in row[e - f.length : e]) for f, e in parts)
+            found.append(self._space._valid(tuple(chosen)))
+        return found
+
+    def _row(self, cell: Choices) -> list[int]:
+        flat = (value for values in cell for value in values)
+        return [code[value] for code, value in zip(self._code, flat, strict=True)]
