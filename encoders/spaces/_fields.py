@@ -49,7 +49,7 @@ class FieldSpace(Space[Choices]):
         """Count the specifications, those that differ in choices without effect included."""
         super().__init_subclass__(**options)
         if "fields" in vars(cls):
-            _check_fields(cls.__name__, cls.fields)
+            check_fields(cls.__name__, cls.fields)
         if "fields" in vars(cls) and "size" not in vars(cls):
             cls.size = prod(len(f.options) ** f.length for f in cls.fields)
 
@@ -197,7 +197,7 @@ class FieldSpace(Space[Choices]):
         return tuple(known[str(value)] for value in values)
 
 
-def _check_fields(space: str, fields: tuple[Field, ...]) -> None:
+def check_fields(space: str, fields: tuple[Field, ...]) -> None:
     """Refuse fields whose texts could not be read again.
 
     Raises:

@@ -200,6 +200,11 @@ class Candidates:
         x = np.stack([row.features for row in rows])
         return np.hstack([x, self._codec.encode([r.extras for r in rows])]) if width else x
 
+    def sample(self, n: int, rng: np.random.Generator) -> list[str]:
+        """Up to n of the candidates so far, by which one tells near from far."""
+        names = self.names
+        return [names[i] for i in rng.permutation(len(names))[:n].tolist()]
+
     def settle(self) -> None:
         """Decide on the columns beside the network's, from all candidates so far."""
         rows = list(self._known.values())
