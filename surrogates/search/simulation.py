@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from archcast.datasets import Benchmark, load
 from archcast.datasets.transfers import lower_is_better
-from archcast.encoders.errors import InvalidSettingError
+from archcast.encoders.errors import InvalidSettingError, InvalidSpecError
+from archcast.encoders.spaces import get_space
 from archcast.search._table_domain import Rows, TableDomain
 from archcast.search._training_seconds import training_seconds
 from archcast.search.domain import Cost
@@ -221,12 +222,14 @@ def simulate(
 
 
 def _rows(data: Benchmark, measured: NDArray[np.bool_]) -> Rows:
-    rows = data.with_graph[measured[data.with_graph]]
-    if data.name in ("lemur", "ofa_latency") or not len(rows):
+    try:
+        get_space(data.space).parse(data.specs[int(measured.argmax())])
+    except InvalidSpecError as error:
         raise InvalidSettingError(
             f"{data.name}: its rows are no architectures of a search space; "
             "take another benchmark or task"
-        )
+        ) from error
+    rows = data.with_graph[measured[data.with_graph]]
     key = (data.name, rows.tobytes())
     if key not in _SHARED or _SHARED[key].benchmark.specs != data.specs:
         _SHARED[key] = Rows(data, rows)
