@@ -80,6 +80,8 @@ class Strategy(ABC):
     name: ClassVar[str]
     #: Whether it can handle more than one objective.
     multi_objective: ClassVar[bool] = False
+    #: Fidelity at which an architecture is measured first.
+    _entry: float = 1.0
 
     def __init__(self, domain: Domain, *, seed: int = 0, objectives: int = 1) -> None:
         if objectives < 1 or (objectives > 1 and not self.multi_objective):
@@ -177,7 +179,7 @@ class Strategy(ABC):
         found: dict[Proposal, None] = {}
         for _ in range(_TRIES):
             drawn = self.domain.sample(n - len(found) + 4, rng)
-            found.update(dict.fromkeys(p for p in map(Proposal, drawn) if not self._seen(p)))
+            found.update(dict.fromkeys(self._unseen(drawn)))
             if len(found) >= n:
                 break
         return list(found)[:n]
@@ -186,11 +188,14 @@ class Strategy(ABC):
         """Up to n new architectures, however few are left."""
         found = self._fresh(n, self._rng())
         if len(found) < n and (rest := self.domain.everything()) is not None:
-            left = dict.fromkeys(found) | dict.fromkeys(
-                p for p in map(Proposal, rest) if not self._seen(p)
-            )
+            left = dict.fromkeys(found) | dict.fromkeys(self._unseen(rest))
             return list(left)[:n]
         return found
+
+    def _unseen(self, specs: Sequence[str]) -> list[Proposal]:
+        """First measurements of those architectures that have had none."""
+        begun = (Proposal(spec, self._entry) for spec in specs)
+        return [proposal for proposal in begun if not self._seen(proposal)]
 
     # ------------------------------------------------------------------ results
     def completed(self) -> list[Measured]:
