@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,19 @@ from _search_problems import Problem
 from _search_runs import Run
 
 from archcast.predictors import Predictor
-from archcast.search import Simulation, Trace, get_strategy, replay, strategy_class
+from archcast.search import (
+    Simulation,
+    Trace,
+    get_strategy,
+    replay,
+    strategy_class,
+    surrogate,
+)
 
 #: Forecasts that evolution is given where it trains nothing.
 FORECASTS = 5000
+#: The loop of one's own: calls, members, drawn for a tournament.
+CALLS, MEMBERS, TOURNAMENT = 500, 50, 10
 
 
 @dataclass(frozen=True)
@@ -88,6 +98,55 @@ def evolution_on_forecasts(asked: Question) -> Trace:
     return _trained(asked.simulation, best[: asked.trainings])
 
 
+def own_loop(train: Callable[[str], float], asked: Question) -> None:
+    """Regularized evolution as a person writes it down: 500 calls of a function that trains."""
+    domain, rng = asked.simulation.domain, np.random.default_rng(asked.seed)
+    merit = asked.simulation.objective.merit
+    population: deque[tuple[float, str]] = deque(maxlen=MEMBERS)
+    for _ in range(CALLS):
+        if len(population) < MEMBERS:
+            (spec,) = domain.sample(1, rng)
+        else:
+            drawn = rng.choice(MEMBERS, TOURNAMENT, replace=False)
+            _, parent = max(population[at] for at in drawn.tolist())
+            spec = domain.mutate(parent, rng) or parent
+        population.append((float(merit(train(spec))), spec))
+
+
+def loop_that_trains(asked: Question) -> Trace:
+    """The loop as it stands; what comes again is not trained again."""
+    known: dict[str, float] = {}
+
+    def train(spec: str) -> float:
+        if spec not in known:
+            known[spec] = asked.simulation.evaluate(spec).value
+        return known[spec]
+
+    own_loop(train, asked)
+    return _trained(asked.simulation, list(known))
+
+
+def swapped_loop(asked: Question) -> Trace:
+    """The same loop with its function swapped, and the best confirmed in the end."""
+    simulation, trained = asked.simulation, []
+
+    @surrogate(
+        task=asked.problem.task,
+        budget=asked.trainings,
+        space=simulation.domain,
+        prior=asked.prior,
+        direction=simulation.objective.direction,
+    )
+    def train(spec: str) -> float:
+        trained.append(spec)
+        return simulation.look_up(spec).value
+
+    own_loop(train, asked)
+    train.confirm()
+    train.close()
+    return _trained(simulation, trained)
+
+
 def _trained(simulation: Simulation, specs: list[str]) -> Trace:
     simulation.reset()
     rows: list[tuple[float, float, float, float]] = []
@@ -115,6 +174,7 @@ METHODS: Mapping[str, Method] = {
     "evolution": strategy("evolution"),
     "nsga2": strategy("nsga2"),
     "successive-halving": strategy("successive-halving"),
+    "successive-halving, curves": strategy("successive-halving", curve_forecast=True),
     "robot": strategy("robot"),
     "forecast": strategy("forecast"),
     "gbdt-nas": strategy("gbdt-nas"),
@@ -124,4 +184,6 @@ METHODS: Mapping[str, Method] = {
     "boshnas": strategy("boshnas"),
     "prior alone": walk,
     "evolution on the prior": evolution_on_forecasts,
+    "own loop": loop_that_trains,
+    "own loop, swapped": swapped_loop,
 }
