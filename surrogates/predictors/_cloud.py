@@ -13,8 +13,13 @@ _NEIGHBOURS = 3
 
 def nearest(distance: FloatArray) -> FloatArray:
     """Mean distance to the nearest few of the support: (n, m) to (n,)."""
-    k = min(_NEIGHBOURS, distance.shape[1])
-    return np.partition(distance, k - 1, axis=1)[:, :k].mean(1)
+    return lowest(distance).mean(1)
+
+
+def lowest(values: FloatArray) -> FloatArray:
+    """The lowest few of every row, in no order: (n, m) to (n, k)."""
+    k = min(_NEIGHBOURS, values.shape[1])
+    return np.partition(values, k - 1, axis=1)[:, :k]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from functools import cached_property
+from itertools import pairwise, product
 from statistics import NormalDist
 from typing import Any, Final
 
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 
 from archcast.encoders.errors import MissingExtraError
 from archcast.encoders.tabular import feature_names
-from archcast.predictors._cloud import nearest
-from archcast.predictors._kernel import Scaler, distances
+from archcast.predictors._cloud import lowest
+from archcast.predictors._kernel import Scaler
 from archcast.predictors._trees import Forest, from_sklearn, join
 
 FloatArray = NDArray[np.float64]
@@ -30,8 +31,8 @@ _COMMON: Final = (
     "pool_per_layer", "flow_weighted", "flow_window", "flow_effective_layers", "flow_log_weights",
     "flow_log_macs", "flow_field", "flow_pool_ratio",
 )  # fmt: skip
-#: Rows of the query compared with all of the support at once.
-_BLOCK: Final = 2048
+#: Rows of the query compared with all of the support at once; their distances stay in the cache.
+_BLOCK: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,23 @@ def common_columns(features: int) -> NDArray[np.intp]:
 
 
 @dataclass(frozen=True, slots=True)
+class _Known:
+    """Networks that experts know, space by space.
+
+    Attributes:
+        support: (m, F) scaled features.
+        square: (m,) their squared lengths.
+        ends: (S + 1,) where each space begins.
+        owner: (C,) space of each expert.
+    """
+
+    support: FloatArray
+    square: FloatArray
+    ends: list[int]
+    owner: list[int]
+
+
+@dataclass(frozen=True)
 class Experts:
     """C forests, one a population, and networks of the spaces they know.
 
@@ -169,15 +187,26 @@ class Experts:
         return np.add.reduceat(leaves, starts, axis=1) / self.counts, self._distance(x)
 
     def _distance(self, x: NDArray[np.float32]) -> FloatArray:
-        names = list(dict.fromkeys(self.spaces))
-        support = self.support.astype(np.float64)
-        members = [np.flatnonzero(self.owner == i) for i in range(len(names))]
-        near = np.empty((len(x), len(names)))
+        known = self._known
+        near = np.empty((len(x), len(known.ends) - 1))
         for start in range(0, len(x), _BLOCK):
-            rows = slice(start, start + _BLOCK)
-            distance = distances(self.scaler.apply(x[rows]), support)
-            near[rows] = np.stack([nearest(distance[:, m]) for m in members], 1)
-        return near[:, [names.index(space) for space in self.spaces]]
+            z = self.scaler.apply(x[start : start + _BLOCK])
+            square = np.add.outer((z * z).sum(1), known.square)
+            square -= 2 * (z @ known.support.T)
+            for space, (first, end) in enumerate(pairwise(known.ends)):
+                closest = np.maximum(lowest(square[:, first:end]), 0)
+                near[start : start + _BLOCK, space] = np.sqrt(closest / z.shape[1]).mean(1)
+        return near[:, known.owner]
+
+    @cached_property
+    def _known(self) -> _Known:
+        """The support as it is compared with; made once."""
+        names = list(dict.fromkeys(self.spaces))
+        order = np.argsort(self.owner, kind="stable")
+        support = self.support[order].astype(np.float64)
+        ends = np.searchsorted(self.owner[order], np.arange(len(names) + 1)).tolist()
+        owner = [names.index(space) for space in self.spaces]
+        return _Known(support, (support * support).sum(1), ends, owner)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """As named arrays, the inverse of :meth:`from_arrays`."""
