@@ -12,8 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from archcast import _transforms
 from archcast._shipped import predictor_for, universal
 from archcast._tasks import get_task, tasks
-from archcast.encoders.errors import InvalidLabelsError, NotFittedError
+from archcast.encoders.errors import InvalidLabelsError, InvalidSettingError, NotFittedError
 from archcast.predictors import Predictor, State
+from archcast.search._correction import Correction, Shape, likeliest
+from archcast.search._memory import Memory
 from archcast.search.objectives import Objective
 
 __all__ = ["Forecaster", "Forecasts"]
@@ -22,6 +24,13 @@ FloatArray = NDArray[np.float64]
 #: Rows whose prior forecasts are remembered.
 _REMEMBERED: Final = 200_000
 _PERCENT: Final = "%"
+#: Architectures drawn to say what is near and far.
+_REFERENCE: Final = 300
+#: The shape is chosen at each measurement up to so many, then whenever they have grown by this
+#: factor, and from the first so many at most.
+_ALWAYS: Final = 30
+_GROWTH: Final = 1.1
+_MOST: Final = 400
 
 
 class Featured(Protocol):
@@ -80,9 +89,12 @@ class Forecaster:
         natural = None if self.prior.unitless else self.prior.transform
         usual: _transforms.Transform = "logit" if objective.unit == _PERCENT else "identity"
         self.transform: _transforms.Transform = natural or transform or usual
-        self._adapted: Predictor | None = None
+        self._shapes: dict[int, tuple[bytes, Shape]] = {}
+        self._correction: Correction | None = None
+        self._remembered: Memory | None = None
         self.specs: list[str] = []
         self.values: list[float] = []
+        self._level(np.zeros(0), np.zeros(0))
 
     @property
     def labels(self) -> int:
@@ -92,7 +104,7 @@ class Forecaster:
     @property
     def speaks(self) -> bool:
         """Whether forecasts are in the objective's unit, not mere ranks."""
-        return self._adapted is not None or not self.prior.unitless
+        return self._correction is not None or not self.prior.unitless
 
     def learn(self, specs: Sequence[str], values: ArrayLike) -> None:
         """Take all measurements there are; those of earlier calls are replaced.
@@ -107,23 +119,50 @@ class Forecaster:
         found = np.asarray(values, np.float64)
         if found.shape != (len(specs),):
             raise InvalidLabelsError(f"{len(specs)} architectures, but values {found.shape}")
+        merits = self._latent(self._taken(found))
         self.specs, self.values = list(specs), found.tolist()
-        self._adapted = None
-        if len(specs):
-            features = self.domain.features(specs)
-            labels = self._latent(found) if self.prior.unitless else found
-            self._adapted = self.prior.adapt(features, labels)
+        self._correction = None
+        if not len(specs):
+            self._level(np.zeros(0), np.zeros(0))
+            return
+        memory = self._memory()
+        prior = memory.prior(specs)[0]
+        self._level(merits, prior)
+        near = memory.near(specs, specs)
+        rest, prior = (merits - self._centre) / self._spread - prior, prior - self._mean_prior
+        shape = self._shape(near, prior, rest, merits)
+        self._correction = Correction.fit(near, prior, rest, shape)
 
-    def moments(self, specs: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+    def moments(
+        self, specs: Sequence[str], *, beside: Sequence[str] = ()
+    ) -> tuple[FloatArray, FloatArray]:
         """Expected merit and its standard deviation, on the scale that acquisitions work on.
+
+        What differs at each measurement for no reason that a network shows is left out of the
+        deviation: measuring again would not be worth anything.
+
+        Args:
+            specs: n architectures.
+            beside: others that are being measured, of which one may soon know more; deviations
+                are those left once they are what they are expected to be.
 
         Returns:
             (n,) means and (n,) standard deviations; higher is better. Without any measurement
             and with a prior that only ranks, scores of the prior.
         """
-        predictor = self._adapted or self.prior
-        centre, std = predictor._moments(self.domain.features(specs))
-        return (centre if self.prior.unitless else self._sign * centre), std
+        if self._correction is None or self._remembered is None:
+            prior, std = self._ask(self.domain.features(specs))
+            return prior * self._spread + self._centre, std * self._spread
+        memory, prior = self._remembered, self._remembered.prior(specs)[0]
+        centre = prior - self._mean_prior
+        mean, left = self._correction.predict(memory.near(specs, self.specs), centre)
+        if beside:
+            marks = [*self.specs, *beside]
+            fuller = self._correction.beside(
+                memory.near(marks, marks), memory.prior(marks)[0] - self._mean_prior
+            )
+            left = fuller.predict(memory.near(specs, marks), centre)[1]
+        return (prior + mean) * self._spread + self._centre, left * self._spread
 
     def merit(self, values: ArrayLike) -> FloatArray:
         """Values in the objective's unit to the scale of :meth:`moments`, same shape."""
@@ -134,33 +173,100 @@ class Forecaster:
 
         Raises:
             NotFittedError: nothing was measured yet, and the prior only ranks.
+            InvalidSettingError: ``p`` is not between 0 and 1.
         """
         if not self.speaks:
             raise NotFittedError(
                 f"the universal predictor only ranks; learn one value of {self.objective.name} at "
                 "least to have forecasts in its unit"
             )
-        predictor: Any = self._adapted or self.prior
-        features = self.domain.features(specs)
-        low, high = predictor.interval(features, p)
-        if not self.prior.unitless:
-            values, stds = predictor.predict(features, return_std=True)
+        if not 0 < p < 1:
+            raise InvalidSettingError(f"p is a probability, strictly between 0 and 1, not {p}")
+        if self._correction is None:
+            features = self.domain.features(specs)
+            low, high = self.prior.interval(features, p)
+            values, stds = self.prior.predict(features, return_std=True)
             return Forecasts(values, stds, low, high)
-        centre, std = predictor._moments(features)
-        ends = np.stack([self._natural(low), self._natural(high)])
+        centre, left = self.moments(specs)
+        claimed = np.hypot(left, self._correction.noise * self._spread)
+        half = claimed * self._correction.step((1 + p) / 2)
+        ends = np.stack([self._natural(centre - half), self._natural(centre + half)])
+        std = claimed * self._correction.widening
         stds = np.abs(self._natural(centre + std) - self._natural(centre - std)) / 2
         return Forecasts(self._natural(centre), stds, ends.min(0), ends.max(0))
 
     # ----------------------------------------------------------------- private
+    def _memory(self) -> Memory:
+        """Distances are next to those in the domain, or among the measured if it has no draws."""
+        sample = getattr(self.domain, "sample", None)
+        if self._remembered is None or sample is None:
+            drawn = self.specs if sample is None else sample(_REFERENCE, np.random.default_rng(0))
+            self._remembered = Memory(self.domain.features, self._ask, self.domain.features(drawn))
+        return self._remembered
+
+    def _ask(self, x: NDArray[np.float32]) -> tuple[FloatArray, FloatArray]:
+        """The prior's scores, or merits in its own standard deviations."""
+        mean, std = self.prior._predict(x)
+        mean = np.where(self.prior.constant_, 0.0, mean)
+        return (mean if self.prior.unitless else self._sign * mean), std
+
+    def _level(self, merits: FloatArray, prior: FloatArray) -> None:
+        """Where zero lies and what one is, on the scale that priors speak on."""
+        self._mean_prior = float(prior.mean()) if len(prior) else 0.0
+        self._centre, self._spread = 0.0, 1.0
+        if not self.prior.unitless:
+            self._centre = self._sign * float(self.prior.centre_)
+            self._spread = float(self.prior.spread_)
+        elif len(merits):
+            self._spread = float(merits.std()) or max(0.1 * float(np.abs(merits).max()), 1e-9)
+            self._centre = float(merits.mean()) - self._mean_prior * self._spread
+
+    def _shape(
+        self, near: FloatArray, prior: FloatArray, rest: FloatArray, merits: FloatArray
+    ) -> Shape:
+        """The likeliest shape, chosen anew when measurements have grown by a tenth."""
+        few = _last_choice(len(rest))
+        told = "\n".join(self.specs[:few]).encode() + merits[:few].tobytes()
+        known = self._shapes.get(few)
+        if known is None or known[0] != told:
+            rows = slice(0, few)
+            known = told, likeliest(near[rows, rows], prior[rows], rest[rows])
+            self._shapes = {few: known}
+        return known[1]
+
     @property
     def _sign(self) -> float:
         return 1.0 if self.objective.direction == "max" else -1.0
+
+    def _taken(self, values: FloatArray) -> FloatArray:
+        """The values, if the scale can take them.
+
+        Raises:
+            InvalidLabelsError: it cannot.
+        """
+        if not np.isfinite(values).all():
+            raise InvalidLabelsError("a value is not finite; leave that architecture out")
+        if self.transform == "log" and (values <= 0).any():
+            raise InvalidLabelsError("the log scale takes positive labels only")
+        if self.transform == "logit" and ((values < 0) | (values > 100)).any():
+            raise InvalidLabelsError("the logit scale takes percentages, from 0 to 100")
+        return values
 
     def _latent(self, values: FloatArray) -> FloatArray:
         return self._sign * _transforms.forward(self.transform, values)
 
     def _natural(self, merits: FloatArray) -> FloatArray:
         return _transforms.backward(self.transform, self._sign * merits)
+
+
+def _last_choice(labels: int) -> int:
+    """The last number of labels, up to these, at which the shape is chosen."""
+    if labels <= _ALWAYS:
+        return labels
+    at = _ALWAYS
+    while (after := int(at * _GROWTH)) <= min(labels, _MOST):
+        at = after
+    return at
 
 
 def usual_prior(name: str) -> Predictor:
