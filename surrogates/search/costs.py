@@ -192,11 +192,13 @@ class DeviceCost:
         return np.concatenate([model.predict(part) for part in parts])
 
     def _fitted(self) -> tuple[Device, dict[str, Fit]]:
-        if self._found is None:
+        found = self._found
+        if found is None:
             from archcast.search._devices import fitted
 
-            self._found = fitted(self.device, self.metric, progress=sys.stderr.isatty())
-        return self._found
+            found = fitted(self.device, self.metric, progress=sys.stderr.isatty())
+            self._found = found
+        return found
 
 
 class _Size:

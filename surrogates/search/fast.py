@@ -17,7 +17,7 @@ from archcast.encoders._files import write_atomically
 from archcast.encoders._fingerprint import fingerprint, imported_files
 from archcast.encoders.errors import InvalidSettingError
 from archcast.predictors.storage import pack
-from archcast.search._codes import Codes, ListCoder, coder
+from archcast.search._codes import Coder, Codes, ListCoder, coder
 from archcast.search._student import Student
 from archcast.search.domain import Domain
 from archcast.search.forecaster import Forecaster
@@ -32,6 +32,10 @@ FloatArray = NDArray[np.float64]
 _AT_ONCE: Final = 2048
 #: Share of the sample that is held out from the student, as one in so many.
 _HELD_OUT: Final = 10
+#: Whose code the answers depend on, beside the space's and the predictor's.
+_MADE_BY: Final = (
+    "archcast.encoders.tabular", "archcast.search._codes", "archcast.search._student"
+)  # fmt: skip
 #: Least that fidelity can be told from.
 _FEWEST: Final = 200
 
@@ -219,17 +223,22 @@ class FastForecaster:
             self._table = np.stack(self._exact(self._coder.texts), 1)
             self._fidelity = Fidelity("table")
             return
-        if self._drawn is None:
-            drawn = self._coder.sample(self.samples, np.random.default_rng(self.seed))
-            self._drawn = np.random.default_rng(self.seed).permutation(np.unique(drawn, axis=0))
-        means, stds = self._exact(self._coder.decode(self._drawn))
+        drawn = self._sample_once(self._coder)
+        means, stds = self._exact(self._coder.decode(drawn))
         targets = np.stack([means, np.log(np.maximum(stds, 1e-12))], 1)
         test = np.arange(len(means)) % _HELD_OUT == 0
         student = Student.fit(
-            self._drawn[~test], targets[~test], self._coder.offsets, self._coder.columns, self.seed
+            drawn[~test], targets[~test], self._coder.offsets, self._coder.columns, self.seed
         )
-        self._fidelity = _compare(means[test], student.answer(self._drawn[test])[:, 0])
+        self._fidelity = _compare(means[test], student.answer(drawn[test])[:, 0])
         self._student = student
+
+    def _sample_once(self, coder: Coder) -> Codes:
+        """What is forecast to learn from, always the same; features of it are remembered."""
+        if self._drawn is None:
+            drawn = coder.sample(self.samples, np.random.default_rng(self.seed))
+            self._drawn = np.random.default_rng(self.seed).permutation(np.unique(drawn, axis=0))
+        return self._drawn
 
     def _path(self) -> Path | None:
         """Where answers made from the prior alone are kept; None for spaces of one's own."""
@@ -237,16 +246,18 @@ class FastForecaster:
         if not type(space).__module__.startswith("archcast."):
             return None
         prior = self.forecaster.prior.base
-        code = imported_files(
-            __name__, type(space).__module__, type(prior).__module__, "archcast.encoders.tabular"
-        )
+        code = imported_files(*_MADE_BY, type(space).__module__, type(prior).__module__)
+        given = {k: v for k, v in vars(space).items() if not k.startswith("_")}
+        plain = {k: v for k, v in given.items() if isinstance(v, (str, int, float, tuple))}
         asked = {
-            "space": [space.name, repr(sorted(vars(space).items(), key=lambda item: item[0]))],
+            "space": [space.name, sorted(plain.items())],
             "size": [self.domain.num_classes, self.domain.image_size],
             "objective": _question(self.forecaster),
             "sample": [self.samples, self.seed],
         }
-        digits = fingerprint(code, json.dumps(asked, sort_keys=True), _digest(prior))
+        digits = fingerprint(
+            {*code, Path(__file__)}, json.dumps(asked, sort_keys=True), _digest(prior)
+        )
         return cache_folder() / "search" / f"fast-{space.name}-{digits}.safetensors"
 
     def _read(self, path: Path) -> bool:
