@@ -16,6 +16,7 @@ from archcast.cli import (
     predict,
     pretrain,
     proxies,
+    search,
     show,
     tasks,
 )
@@ -53,6 +54,7 @@ app.command()(demo.demo)
 app.command(no_args_is_help=True)(compare.compare)
 app.command()(tasks.tasks)
 app.command(no_args_is_help=True)(proxies.proxies)
+app.command(no_args_is_help=True)(search.search)
 app.command(no_args_is_help=True)(show.show)
 app.add_typer(datasets.app, name="datasets")
 app.command(no_args_is_help=True)(adapt.adapt)

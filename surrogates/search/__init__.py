@@ -79,6 +79,7 @@ __all__ = [
     "devices",
     "expected_hypervolume_improvement",
     "expected_improvement",
+    "export",
     "familiarity",
     "fronts",
     "get_acquisition",
