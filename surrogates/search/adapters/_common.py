@@ -94,6 +94,11 @@ class Problem:
         """
         return Parameters.of(self.domain.space)
 
+    @property
+    def measured(self) -> bool:
+        """Whether a function of one's own is called for an objective."""
+        return any(source.origin == "measured" for source in self._sources)
+
     def scored(self, specs: Sequence[str]) -> list[Scored]:
         """What n architectures score.
 
