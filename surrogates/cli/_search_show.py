@@ -147,6 +147,8 @@ def _summary(job: Job, result: SearchResult) -> str:
     }
     parts = [kinds[job.source]]
     parts += [f"{partly} shorter ones"] if partly else []
+    if partly and not done:
+        parts.append("so none to rank: give it a larger budget")
     parts += [f"{failed} failed"] if failed else []
     if job.source != "forecast" and result.seconds >= 1:
         parts.append(f"{_duration(result.seconds)} of training")

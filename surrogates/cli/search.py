@@ -117,6 +117,10 @@ def search(
         bool,
         typer.Option("--resume", help="Go on with the journal, or join a search that is running."),
     ] = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed", help="With --resume: try what failed before once more."),
+    ] = False,
     workers: Annotated[
         int, typer.Option("--workers", help="Trainings at once, in threads.", min=1)
     ] = 1,
@@ -154,7 +158,7 @@ def search(
         return OK
     if task is None:
         raise UsageError("name a task: --task cifar10/test_accuracy")
-    _check(budget, seconds, journal, resume)
+    _check(budget, seconds, journal, resume, retry_failed)
     files.check_endings(save or [], plot or [])
     wanted = files.formats_of(formats)
     from archcast.cli._search_job import Wish, plan
@@ -175,7 +179,7 @@ def search(
     )
     if budget is None and seconds is None:
         budget = 2000 if job.source == "forecast" else 200
-    result, code = _searched(job, budget, seconds, journal, resume, workers)
+    result, code = _searched(job, budget, seconds, journal, resume, retry_failed, workers)
     report.tell(job, result)
     report.show(job, result, top, json)
     sys.stdout.flush()  # before files, which take longer
@@ -192,13 +196,21 @@ def search(
     return code
 
 
-def _check(budget: int | None, seconds: float | None, journal: Path | None, resume: bool) -> None:
+def _check(
+    budget: int | None,
+    seconds: float | None,
+    journal: Path | None,
+    resume: bool,
+    retry_failed: bool,
+) -> None:
     if budget is not None and budget < 1:
         raise UsageError(f"--budget {budget}: nothing can be measured; give 1 at least")
     if seconds is not None and not seconds > 0:
         raise UsageError(f"--seconds {seconds:g}: nothing can be measured; give more")
     if resume and journal is None:
         raise UsageError("--resume goes with --journal FILE, the search to go on with")
+    if retry_failed and not resume:
+        raise UsageError("--retry-failed goes with --resume: it is about trials of an earlier run")
 
 
 def _searched(
@@ -207,6 +219,7 @@ def _searched(
     seconds: float | None,
     journal: Path | None,
     resume: bool,
+    retry_failed: bool,
     workers: int,
 ) -> tuple[SearchResult, int]:
     """Run it; what was found so far is told in any case.
@@ -227,6 +240,8 @@ def _searched(
                 f"--journal {journal}: it holds {begun} trials; go on with --resume, or name "
                 "another file"
             )
+        if retry_failed:
+            kept.retry_failed()
         try:
             with report.progress(job, budget) as advance:
                 run(

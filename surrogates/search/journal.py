@@ -175,6 +175,15 @@ class Journal:
                 (spec, float(fidelity)),
             )
 
+    def retry_failed(self) -> int:
+        """Drop the trials that failed, so that they may be tried again: their cause is gone.
+
+        Returns:
+            How many there were.
+        """
+        with self._written():
+            return self._database.execute("DELETE FROM trials WHERE state = 'failed'").rowcount
+
     def release_dead(self) -> bool:
         """Give back what processes of this machine had claimed that are no more.
 
