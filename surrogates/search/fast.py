@@ -45,8 +45,8 @@ class Fidelity:
     """How fast answers were made, and how near they are to the forecaster's own.
 
     Attributes:
-        kind: ``table``: the forecaster's own answers, kept, so exact; ``distilled``: those of a
-            small network that learned from some of them; ``direct``: the forecaster is asked.
+        kind: ``table``: the forecaster's own answers, kept, so exact; ``distilled``: those of
+            small networks that learned from some of them; ``direct``: the forecaster is asked.
         networks: architectures held out, which the following are about; 0 where exact.
         spearman: rank correlation of the student's answers with the forecaster's.
         r2: share of the variance of the forecaster's answers that the student's explain.
@@ -78,9 +78,9 @@ class FastForecaster:
     """Expected merits of a hundred thousand architectures a second.
 
     A space of up to 100,000 architectures is forecast as a whole, once, and answers are looked
-    up: they are the forecaster's own. Of a larger one a sample is forecast, a small network
-    learns to answer from the choices alone, and :attr:`fidelity` says how well, measured on
-    architectures that it did not learn from. Spaces that are neither small nor lists of choices
+    up: they are the forecaster's own. Of a larger one a sample is forecast, small networks
+    learn to answer from the choices alone, and :attr:`fidelity` says how well, measured on
+    architectures that they did not learn from. Spaces that are neither small nor lists of choices
     are forecast one by one as before. What was made from a prior alone is kept in the cache;
     after :meth:`Forecaster.learn` it is made anew when next asked.
 
@@ -88,7 +88,7 @@ class FastForecaster:
         domain: the architectures; its constraints count in :meth:`screen` alone.
         forecaster: what is to be answered for, of the same domain.
         samples: architectures of a large space that are forecast to learn from.
-        seed: of the sample and of the student.
+        seed: of the sample and of the networks.
 
     Raises:
         InvalidSettingError: too few samples.
