@@ -52,7 +52,7 @@ class Question:
     @property
     def prior(self) -> Predictor:
         """What was learned from other spaces."""
-        return left_out_prior(self.problem.benchmark, self.problem.task, self.work)
+        return left_out_prior(self.problem, self.work)
 
 
 Method = Callable[[Question], Trace]
