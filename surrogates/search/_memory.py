@@ -49,27 +49,23 @@ class Memory:
         self._z = np.zeros((0, len(self._scale)), np.float32)
         self._prior = np.zeros((0, 2))
         self._near = np.zeros((0, 0), np.float32)
-        self._marks: list[str] = []
+        self._marks = np.zeros(0, np.intp)
+        self._same: dict[bytes, int] = {}
 
-    def prior(self, specs: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+    def prior(self, rows: NDArray[np.intp]) -> tuple[FloatArray, FloatArray]:
         """(n,) prior forecasts and (n,) their standard deviations."""
-        rows = self._rows(specs)
         found = self._prior[rows]
         return found[:, 0], found[:, 1]
 
-    def near(self, specs: Sequence[str], marks: Sequence[str]) -> FloatArray:
+    def near(self, rows: NDArray[np.intp], marks: NDArray[np.intp]) -> FloatArray:
         """(n, m) distances in units of the median one; kept if asked again with more marks."""
-        rows = self._rows([*specs, *marks])
-        rows, ends = rows[: len(specs)], rows[len(specs) :]
-        if len(self._place) * len(marks) > _KEPT:
-            return self._apart(self._z[rows], self._z[ends])
-        known = len(self._marks)
-        if list(marks[:known]) != self._marks:
-            self._near, self._marks, known = np.zeros((0, 0), np.float32), [], 0
+        if len(self._z) * len(marks) > _KEPT:
+            return self._apart(self._z[rows], self._z[marks])
+        known = _in_common(self._marks, marks)
         if len(self._near) < len(self._z) or known < len(marks):
-            self._extend(ends, known)
-            self._marks = list(marks)
-        return self._near[rows].astype(np.float64)
+            self._extend(marks, known)
+            self._marks = marks.copy()
+        return self._near[rows, : len(marks)].astype(np.float64)
 
     def _extend(self, ends: NDArray[np.intp], known: int) -> None:
         """More columns for the rows there are, then more rows."""
@@ -83,23 +79,37 @@ class Memory:
     def _apart(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> FloatArray:
         return _distances(a, b) / self._unit
 
-    def _rows(self, specs: Sequence[str]) -> NDArray[np.intp]:
+    def rows(self, specs: Sequence[str]) -> NDArray[np.intp]:
+        """(n,) where they are remembered; those of equal features at one place."""
         missing = [s for s in dict.fromkeys(specs) if s not in self._place]
         if missing and len(self._place) + len(missing) > _MOST:
             self._clear()
             missing = list(dict.fromkeys(specs))
         if missing:
-            x = self._features(missing)
-            mean, std = self._ask(x)
-            self._place.update(
-                zip(missing, range(len(self._z), len(self._z) + len(x)), strict=True)
-            )
-            self._z = np.concatenate([self._z, self._scaled(x)])
-            self._prior = np.concatenate([self._prior, np.stack([mean, std], 1)])
+            z = self._scaled(self._features(missing))
+            keys = [row.tobytes() for row in z]
+            fresh = {key: at for at, key in enumerate(keys) if key not in self._same}
+            ends = range(len(self._z), len(self._z) + len(fresh))
+            self._same.update(zip(fresh, ends, strict=True))
+            self._place.update((s, self._same[k]) for s, k in zip(missing, keys, strict=True))
+            self._add([missing[at] for at in fresh.values()], z[list(fresh.values())])
         return np.fromiter((self._place[s] for s in specs), np.intp, len(specs))
+
+    def _add(self, specs: Sequence[str], z: NDArray[np.float32]) -> None:
+        if len(specs):
+            prior = np.stack(self._ask(self._features(specs)), 1)
+            self._z = np.concatenate([self._z, z])
+            self._prior = np.concatenate([self._prior, prior])
 
     def _scaled(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.clip((x - self._centre) / self._scale, -_CLIP, _CLIP)
+
+
+def _in_common(a: NDArray[np.intp], b: NDArray[np.intp]) -> int:
+    """Length of the beginning that two sequences share."""
+    short = min(len(a), len(b))
+    differ = np.flatnonzero(a[:short] != b[:short])
+    return int(differ[0]) if len(differ) else short
 
 
 def _distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> FloatArray:

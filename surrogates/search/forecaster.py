@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -85,7 +86,8 @@ class Forecaster:
     ) -> None:
         self.domain = domain
         self.objective = objective
-        self.prior = Remembered(usual_prior(objective.name) if prior is None else prior)
+        base = _usual(objective.name) if prior is None else prior
+        self.prior = base if isinstance(base, Remembered) else Remembered(base)
         natural = None if self.prior.unitless else self.prior.transform
         usual: _transforms.Transform = "logit" if objective.unit == _PERCENT else "identity"
         self.transform: _transforms.Transform = natural or transform or usual
@@ -126,12 +128,13 @@ class Forecaster:
             self._level(np.zeros(0), np.zeros(0))
             return
         memory = self._memory()
-        prior = memory.prior(specs)[0]
+        rows = memory.rows(specs)
+        prior = memory.prior(rows)[0]
+        near = memory.near(rows, rows)
+        shape = self._shape(near, prior, merits)
         self._level(merits, prior)
-        near = memory.near(specs, specs)
-        rest, prior = (merits - self._centre) / self._spread - prior, prior - self._mean_prior
-        shape = self._shape(near, prior, rest, merits)
-        self._correction = Correction.fit(near, prior, rest, shape)
+        rest = (merits - self._centre) / self._spread - prior
+        self._correction = Correction.fit(near, prior - self._mean_prior, rest, shape)
 
     def moments(
         self, specs: Sequence[str], *, beside: Sequence[str] = ()
@@ -153,16 +156,20 @@ class Forecaster:
         if self._correction is None or self._remembered is None:
             prior, std = self._ask(self.domain.features(specs))
             return prior * self._spread + self._centre, std * self._spread
-        memory, prior = self._remembered, self._remembered.prior(specs)[0]
+        memory = self._remembered
+        found = memory.rows([*specs, *self.specs, *beside])
+        rows, back = np.unique(found[: len(specs)], return_inverse=True)
+        marks = found[len(specs) :]
+        prior = memory.prior(rows)[0]
         centre = prior - self._mean_prior
-        mean, left = self._correction.predict(memory.near(specs, self.specs), centre)
+        near = memory.near(rows, marks[: len(self.specs)])
+        mean, left = self._correction.predict(near, centre)
         if beside:
-            marks = [*self.specs, *beside]
-            fuller = self._correction.beside(
-                memory.near(marks, marks), memory.prior(marks)[0] - self._mean_prior
-            )
-            left = fuller.predict(memory.near(specs, marks), centre)[1]
-        return (prior + mean) * self._spread + self._centre, left * self._spread
+            own = memory.prior(marks)[0] - self._mean_prior
+            fuller = self._correction.beside(memory.near(marks, marks), own)
+            left = fuller.predict(memory.near(rows, marks), centre)[1]
+        mean = (prior + mean) * self._spread + self._centre
+        return mean[back], (left * self._spread)[back]
 
     def merit(self, values: ArrayLike) -> FloatArray:
         """Values in the objective's unit to the scale of :meth:`moments`, same shape."""
@@ -221,16 +228,16 @@ class Forecaster:
             self._spread = float(merits.std()) or max(0.1 * float(np.abs(merits).max()), 1e-9)
             self._centre = float(merits.mean()) - self._mean_prior * self._spread
 
-    def _shape(
-        self, near: FloatArray, prior: FloatArray, rest: FloatArray, merits: FloatArray
-    ) -> Shape:
+    def _shape(self, near: FloatArray, prior: FloatArray, merits: FloatArray) -> Shape:
         """The likeliest shape, chosen anew when measurements have grown by a tenth."""
-        few = _last_choice(len(rest))
+        few = _last_choice(len(merits))
         told = "\n".join(self.specs[:few]).encode() + merits[:few].tobytes()
         known = self._shapes.get(few)
         if known is None or known[0] != told:
-            rows = slice(0, few)
-            known = told, likeliest(near[rows, rows], prior[rows], rest[rows])
+            self._level(merits[:few], prior[:few])
+            rest = (merits[:few] - self._centre) / self._spread - prior[:few]
+            shape = likeliest(near[:few, :few], prior[:few] - self._mean_prior, rest)
+            known = told, shape
             self._shapes = {few: known}
         return known[1]
 
@@ -274,6 +281,12 @@ def usual_prior(name: str) -> Predictor:
     if name in {task.name for task in tasks()}:
         return predictor_for(get_task(name))
     return universal(name)
+
+
+@cache
+def _usual(name: str) -> Remembered:
+    """The same for all searches of a process, which then need not ask twice."""
+    return Remembered(usual_prior(name))
 
 
 class Remembered(Predictor):
