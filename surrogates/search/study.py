@@ -166,12 +166,11 @@ class _Study:
         return 1_000_000 if self.budget is None else max(self.budget - begun, 0)
 
     def _others(self) -> bool:
-        """Whether there may be more to do when another process is done; waits for it a little."""
-        if not self._left() or not self.elsewhere:
-            return False
+        """Whether there may be more to do, once another process is done or has died."""
         if self.journal.release_dead():
             self._catch_up(anyway=True)
-        return True
+            return True
+        return bool(self.elsewhere and self._left())
 
     # ------------------------------------------------------------------- measuring
     def _measure(self, proposals: Sequence[Proposal], workers: int) -> None:
