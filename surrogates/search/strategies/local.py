@@ -71,6 +71,7 @@ class LocalSearch(Strategy):
         self.query_until_lower = bool(query_until_lower)
         self.start = int(start)
         self._near: dict[str, tuple[str, ...]] = {}
+        self._left: set[str] = set()
 
     def _propose(self, n: int, rng: np.random.Generator) -> Sequence[Proposal]:
         missing = self.start - len(self.completed()) - len(self._pending)
@@ -97,11 +98,16 @@ class LocalSearch(Strategy):
             stops[spec] = stop = _Stop(merit, self._around(spec))
             for other in stop.near:
                 beside.setdefault(other, []).append(stop)
-        for stop in stops.values():
-            known = [merits[other] for other in stop.near if other in merits]
-            rises = self.query_until_lower and max(known, default=-np.inf) > stop.merit
-            stop.left = rises or len(known) == len(stop.near)
+        for spec, stop in stops.items():
+            stop.left = spec in self._left or self._is_left(stop, merits)
+        self._left.update(spec for spec, stop in stops.items() if stop.left)
         return stops
+
+    def _is_left(self, stop: _Stop, merits: dict[str, float]) -> bool:
+        """Whether a climb is done with a stop; once it is, that stays so."""
+        known = [merits[other] for other in stop.near if other in merits]
+        rises = self.query_until_lower and max(known, default=-np.inf) > stop.merit
+        return rises or len(known) == len(stop.near)
 
     def _leads(self, stop: _Stop, merit: float, merits: dict[str, float]) -> bool:
         """Whether a climb goes on from a stop to a neighbour of this merit."""

@@ -90,8 +90,8 @@ class MAPElites(Breeding):
     """Keeps the best of every bin of some costs, and changes a random one of those kept.
 
     Good architectures of every size come out at once: :meth:`archive`. Bins are equally wide on
-    the logarithmic scale of a cost, linear where it is not positive. Where no edges are given,
-    they reach over what a sample of the domain costs, the same for every seed, so maps of
+    the logarithmic scale of a cost, on the linear one if it may be negative. Where no edges are
+    given, they reach over what a sample of the domain costs, the same for every seed, so maps of
     several searches can be laid over each other and a restored search has the same bins.
 
     Args:
@@ -209,10 +209,14 @@ class MAPElites(Breeding):
         costs = costs[np.isfinite(costs)]
         if not len(costs):
             raise InvalidSettingError(f"no architecture of {self.domain.space.name} has a {name}")
+        logarithmic = costs.min() >= 0 and costs.max() > 0
+        if logarithmic:
+            costs = costs[costs > 0]  # those that cost nothing are in the first bin
         low, high = np.quantile(costs, [_BEYOND, 1 - _BEYOND])
         if low == high:
             return np.array([low, high])
-        return np.geomspace(low, high, count + 1) if low > 0 else np.linspace(low, high, count + 1)
+        between = np.geomspace if logarithmic else np.linspace
+        return between(low, high, count + 1)
 
 
 def _rising(name: str, ends: Sequence[float]) -> FloatArray:
