@@ -167,7 +167,7 @@ def test_on_a_terminal_it_is_for_people(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ((), "name a task"),
+        (("--space", "nats_size"), "name a task"),
         (SHIPPED, "name a space"),
         (("--space", "nats_sise", *SHIPPED), "did you mean 'nats_size'?"),
         (("--space", "nats_size", "--task", "cifar11/accuracy"), "nobody has measured"),
@@ -183,7 +183,7 @@ def test_on_a_terminal_it_is_for_people(capsys, monkeypatch):
         (("--space", "nats_size", *SHIPPED, "--retry-failed"), "goes with --resume"),
         (("--space", "nats_size", *SHIPPED, "--plot", "a.gif"), "it ends in .png"),
         (("--space", "nats_size", *SHIPPED, "--formats", "keras"), "spec,torch,onnx"),
-        (("--space", "nats_size", *SHIPPED, "--benchmark", "nasbench201"), "of the space nasbench201"),
+        (("--space", "nats_size", *SHIPPED, "--benchmark", "nasbench201"), "is of the space"),
         (("--space", "mine_for_search:train", *SHIPPED), "not a Space"),
         ((*OWN[:-1], "mine_for_search:nothing"), "has no 'nothing'"),
         ((*OWN[:-1], "no_such_module:train"), "no module is called"),
