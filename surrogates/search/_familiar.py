@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +28,32 @@ _WORDS: tuple[tuple[float, Word], ...] = (
     (0.001, "far"),
     (0.0, "alien"),
 )
-#: The last experts asked about, and their cloud.
-_last: list[tuple[Experts, Cloud]] = []
+#: Share of a known space's own networks that may be farther from it than what counts as inside.
+_INSIDE: Final = 0.02
+#: Networks that a space has at least if it is to say what is inside.
+_FEWEST: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Clouds:
+    """Distances of known networks.
+
+    Attributes:
+        inside: to others of their own space.
+        outside: to all other spaces.
+    """
+
+    inside: Cloud
+    outside: Cloud
+
+    def score(self, near: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n,) from 1 inside a known space, over 0.1 at its rim, to 0 far from all."""
+        within = self.inside.score(near)
+        return np.where(within >= _INSIDE, 0.1 + 0.9 * within, 0.1 * self.outside.score(near))
+
+
+#: The last experts asked about, and their clouds.
+_last: list[tuple[Experts, _Clouds]] = []
 
 
 class UnfamiliarWarning(UserWarning):
@@ -38,8 +64,9 @@ def familiarity(prior: Predictor, graphs: Sequence[ComputeGraph]) -> list[Famili
     """How near architectures lie to what a prior was fitted to.
 
     Args:
-        prior: a task's shipped predictor, or a universal one: that compares the distance to the
-            nearest known space with the distances of its own spaces to each other.
+        prior: a task's shipped predictor, or a universal one. There a network is familiar, or
+            near, that is as close to a known space as that space's own networks are; far, if only
+            other known spaces are as far; alien beyond that.
         graphs: n architectures.
 
     Returns:
@@ -63,7 +90,7 @@ def _of_experts(
     experts: Experts, graphs: Sequence[ComputeGraph], x: NDArray[np.float32]
 ) -> list[Familiarity]:
     near = experts.ask(x)[1]
-    scores = _cloud(experts).score(near.min(1))
+    scores = _clouds(experts).score(near.min(1))
     found = []
     for graph, score, at in zip(graphs, scores.tolist(), near.argmin(1).tolist(), strict=True):
         word: Word = next(word for least, word in _WORDS if score >= least)
@@ -77,20 +104,30 @@ def _of_experts(
     return found
 
 
-def _cloud(experts: Experts) -> Cloud:
-    """Distances of every known space's networks to all other spaces."""
+def _clouds(experts: Experts) -> _Clouds:
+    """Distances of every known space's networks to each other, and to all other spaces."""
     if _last and _last[0][0] is experts:
         return _last[0][1]
     support = experts.support.astype(np.float64)
-    apart = distances(support, support)
-    parts = []
-    for owner in np.unique(experts.owner).tolist():
+    owners = np.unique(experts.owner).tolist()
+    inside, outside = [], []
+    for owner in owners:
         mine = experts.owner == owner
-        others = [experts.owner == o for o in np.unique(experts.owner).tolist() if o != owner]
-        parts.append(np.stack([nearest(apart[mine][:, other]) for other in others]).min(0))
+        apart = distances(support[mine], support)
+        own = apart[:, mine]
+        np.fill_diagonal(own, np.inf)
+        if mine.sum() > _FEWEST:
+            inside.append(nearest(own))
+        others = [nearest(apart[:, experts.owner == other]) for other in owners if other != owner]
+        outside.append(np.min(others, axis=0))
+    found = _Clouds(_pooled(inside or outside), _pooled(outside))
+    _last[:] = [(experts, found)]
+    return found
+
+
+def _pooled(parts: Sequence[NDArray[np.float64]]) -> Cloud:
+    """Every space counts alike, however many of its networks were kept."""
     levels = np.linspace(0, 1, 101)
-    # Every space counts alike, however many of its networks were kept.
-    held_out = np.quantile(np.concatenate([np.quantile(p, levels) for p in parts]), levels)
-    cloud = Cloud((), held_out)
-    _last[:] = [(experts, cloud)]
-    return cloud
+    return Cloud(
+        (), np.quantile(np.concatenate([np.quantile(part, levels) for part in parts]), levels)
+    )

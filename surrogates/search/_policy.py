@@ -101,7 +101,7 @@ def is_apart(distances: Sequence[float], usual: float, skipped: int) -> bool:
     """
     if not len(distances) or skipped >= _PATIENCE:
         return True
-    return min(distances) >= usual > 0
+    return min(distances) >= max(usual, 1e-9)
 
 
 class Pace:

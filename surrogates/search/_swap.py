@@ -28,8 +28,10 @@ from archcast.search.journal import Answer, Journal, Trial, now
 
 __all__ = ["Settings", "Swap"]
 
-#: Candidates whose familiarity is looked at, and seconds between looks at other processes' work.
-_LOOKED_AT: Final = 3
+#: Candidates whose familiarity is looked at, and how many of them may be far away by chance.
+_LOOKED_AT: Final = 5
+_BY_CHANCE: Final = 2
+#: Seconds between looks at other processes' work.
 _POLL: Final = 0.2
 
 
@@ -83,7 +85,7 @@ class Swap:
         self._stale = True
         self._gaps: list[float] = []
         self._skipped = 0
-        self._looked_at = 0
+        self._looked_at: dict[str, bool] = {}
         self.unfamiliar = False
         answers = self.journal.answers()
         self._asked = len(answers)
@@ -208,11 +210,12 @@ class Swap:
 
     def _look_at(self, candidate: Candidate) -> None:
         """Warn once, and calibrate longer, where the prior has never seen anything alike."""
-        if self.unfamiliar or self._looked_at >= _LOOKED_AT:
+        if len(self._looked_at) >= _LOOKED_AT or candidate.key in self._looked_at:
             return
-        self._looked_at += 1
         found = self.belief.familiar(candidate.key)
-        if found is not None and found.word in ("far", "alien"):
+        far = found is not None and found.word in ("far", "alien")
+        self._looked_at[candidate.key] = far
+        if found and far and not self.unfamiliar and sum(self._looked_at.values()) > _BY_CHANCE:
             self.unfamiliar = True
             warnings.warn(
                 f"{self._name}: {candidate.key} is {found.word} from all that the predictor has "
