@@ -37,6 +37,8 @@ class Gains:
         self._rungs = rungs
         self._seed = seed
         self._fitted: dict[int, tuple[list[str], Any]] = {}
+        #: For every rung, gain by architecture and its curve; of the present predictor.
+        self._known: dict[int, dict[tuple[str, bytes], float]] = {}
 
     def expected(self, specs: Sequence[str], rung: int) -> FloatArray:
         """(n,) what architectures known at a rung still gain; 0 while too little is known.
@@ -47,7 +49,13 @@ class Gains:
         model = self._model(rung)
         if model is None or not specs:
             return np.zeros(len(specs))
-        return model.predict(self._joined(specs, rung))
+        known, curves = self._known[rung], self._rungs.columns(specs, rung)
+        keys = [(spec, curve.tobytes()) for spec, curve in zip(specs, curves, strict=True)]
+        new = [spec for spec, key in zip(specs, keys, strict=True) if key not in known]
+        if new:
+            gains = model.predict(self._joined(new, rung)).tolist()
+            known.update(zip([key for key in keys if key not in known], gains, strict=True))
+        return np.array([known[key] for key in keys])
 
     def _model(self, rung: int) -> Any:
         """The predictor for a rung, learned anew now and then.
@@ -65,6 +73,7 @@ class Gains:
         if learned != known[:count]:
             model = self._fit(known[:count], rung)
             self._fitted[rung] = known[:count], model
+            self._known[rung] = {}
         return model
 
     def _fit(self, specs: list[str], rung: int) -> Any:
