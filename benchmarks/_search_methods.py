@@ -26,7 +26,7 @@ from archcast.search import (
 )
 
 #: Forecasts that evolution is given where it trains nothing.
-FORECASTS = 5000
+FORECASTS = 2000
 #: The loop of one's own: calls, members, drawn for a tournament.
 CALLS, MEMBERS, TOURNAMENT = 500, 50, 10
 
@@ -86,14 +86,14 @@ def walk(asked: Question) -> Trace:
 
 def evolution_on_forecasts(asked: Question) -> Trace:
     """Regularized evolution on the prior's scores; the best it saw are trained, best first."""
-    domain, prior = asked.simulation.domain, asked.prior
+    domain = asked.simulation.domain
+    scores = asked.prior.predict(domain.features(domain.table.specs))
     chosen = get_strategy("evolution", domain, seed=asked.seed)
     seen: dict[str, float] = {}
-    for _ in range(FORECASTS):
-        (proposal,) = chosen.ask(1)
-        score = float(prior.predict(domain.features([proposal.spec]))[0])
-        seen[proposal.spec] = score
-        chosen.tell(proposal.spec, score)
+    while len(seen) < FORECASTS and (asks := chosen.ask(1)):
+        spec = asks[0].spec
+        seen[spec] = float(scores[domain.table.place[spec]])
+        chosen.tell(spec, seen[spec])
     best = sorted(seen, key=lambda spec: -seen[spec])
     return _trained(asked.simulation, best[: asked.trainings])
 
