@@ -124,7 +124,7 @@ def plan(wish: Wish) -> Job:
         "objectives": [f"{o.name}:{o.direction}" for o in objectives],
         "values": told,
     }
-    given: dict[str, Any] = {"objective": task}
+    given: dict[str, Any] = {"objective": objectives if extra else task}
     if isinstance(evaluate, Simulation) and len(evaluate.fidelities) > 1:
         given["fidelities"] = evaluate.fidelities
     strategy = _strategy(name, domain, objectives, wish, given)
@@ -237,7 +237,7 @@ def _function(name: str) -> Evaluate:
     """
     if ":" not in name:
         raise UsageError(f"--train-with {name}: name it as module:function")
-    function = _object(name, "--train-with")
+    function: Any = _object(name, "--train-with")
     if not callable(function):
         raise UsageError(f"--train-with {name}: it is a {type(function).__name__}, not a function")
     try:

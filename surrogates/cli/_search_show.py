@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from archcast.cli import _render
 from archcast.cli._numbers import quantity
@@ -15,6 +15,9 @@ from archcast.cli._render import Column
 from archcast.cli._search_job import Forecasts, Job
 from archcast.search import SearchResult, list_strategies, strategy_class
 from archcast.search.journal import Trial
+
+#: Architectures whose graphs are built at once.
+_AT_ONCE: Final = 64
 
 __all__ = ["list_all", "progress", "say", "show", "tell", "winners"]
 
@@ -86,7 +89,7 @@ def progress(job: Job, budget: int | None) -> Iterator[Callable[[Trial], None]]:
 
 def winners(job: Job, result: SearchResult, k: int) -> list[dict[str, Any]]:
     """The k best as rows: rank, spec, objectives, the interval of forecasts, costs."""
-    best = result.winners(k)
+    best = _different(job, result, k)
     rows = result.rows(best)
     lows: list[float] = []
     highs: list[float] = []
@@ -100,6 +103,21 @@ def winners(job: Job, result: SearchResult, k: int) -> list[dict[str, Any]]:
         rest = {key: row[key] for key in (*(o.name for o in job.objectives[1:]), *result.costs)}
         table.append({"rank": at + 1, "spec": row["spec"], name: row[name], **interval, **rest})
     return table
+
+
+def _different(job: Job, result: SearchResult, k: int) -> list[Trial]:
+    """The k best; of equal networks, which forecasts cannot tell apart, the first."""
+    every = result.winners(len(result.trials))
+    if job.source != "forecast":
+        return every[:k]
+    found: dict[str, Trial] = {}
+    for start in range(0, len(every), _AT_ONCE):
+        part = every[start : start + _AT_ONCE]
+        for trial, graph in zip(part, job.domain.graphs([t.spec for t in part]), strict=True):
+            found.setdefault(graph.hash, trial)
+        if len(found) >= k:
+            break
+    return list(found.values())[:k]
 
 
 def show(job: Job, result: SearchResult, k: int, json: bool) -> None:

@@ -40,9 +40,10 @@ def plot_result(result: SearchResult, kind: str = "png") -> bytes:
         InvalidSettingError: nothing was measured fully, or another kind of file.
         MissingExtraError: matplotlib is not installed.
     """
-    if len(result.objectives) > 1:
+    first, *others = result.objectives
+    if others:
         return plot_front(result, kind)
-    return plot_curves({result.strategy or "search": result.curve()}, result.objectives[0], kind)
+    return plot_curves({result.strategy or "search": result.curve()}, first, kind)
 
 
 def plot_front(result: SearchResult, kind: str = "png") -> bytes:
