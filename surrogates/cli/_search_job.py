@@ -6,9 +6,10 @@ import importlib
 import inspect
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -17,7 +18,7 @@ from archcast import datasets
 from archcast.cli._inputs import UsageError
 from archcast.datasets.transfers import lower_is_better
 from archcast.encoders.errors import UnknownTaskError
-from archcast.encoders.spaces import Space, get_space
+from archcast.encoders.spaces import SPACES, Space, get_space
 from archcast.search import (
     Constraint,
     Domain,
@@ -36,6 +37,8 @@ from archcast.search import (
 from archcast.search.evaluation import BatchEvaluate, Evaluate
 
 Source = Literal["forecast", "table", "training"]
+#: Spaces of other packages: ``name = "package.module:Class"``.
+GROUP: Final = "archcast.spaces"
 #: Candidates that are forecast together.
 _BATCH: Final = 128
 #: Data set -> classes, for spaces that are at home on CIFAR-10.
@@ -161,13 +164,19 @@ class Forecasts:
 def find_space(name: str) -> Space[Any]:
     """A space by name, or ``module:object`` for one of a person's own.
 
+    Packages make theirs known by an entry point of the group ``archcast.spaces``:
+    ``mine = "my_package:MySpace"``.
+
     Raises:
         InvalidSpecError: no such space.
         UsageError: nothing of that name, or it is no space.
     """
-    if ":" not in name:
+    if ":" in name:
+        found = _object(name, "--space")
+    elif name in SPACES or not (points := entry_points(group=GROUP, name=name)):
         return get_space(name)
-    found = _object(name, "--space")
+    else:
+        found = _object(next(iter(points)).value, f"--space {name}, entry point")
     found = found() if isinstance(found, type) else found
     if not isinstance(found, Space):
         raise UsageError(f"--space {name}: it is a {type(found).__name__}, not a Space")
@@ -237,9 +246,10 @@ def _function(name: str) -> Evaluate:
     """
     if ":" not in name:
         raise UsageError(f"--train-with {name}: name it as module:function")
-    function: Any = _object(name, "--train-with")
-    if not callable(function):
-        raise UsageError(f"--train-with {name}: it is a {type(function).__name__}, not a function")
+    found = _object(name, "--train-with")
+    if not callable(found):
+        raise UsageError(f"--train-with {name}: it is a {type(found).__name__}, not a function")
+    function: Callable[..., Any] = found
     try:
         signature = inspect.signature(function)
     except ValueError:  # some builtins tell none

@@ -182,7 +182,7 @@ def _caveats(job: Job) -> Iterator[str]:
             f"no predictor of {job.objectives[0].name} ships: the numbers are scores of the "
             "universal predictor, which rank architectures and have no unit"
         )
-    if job.source == "table" and job.strategy.name in ("forecast", "robot"):
+    if job.source == "table" and "prior" in inspect.signature(type(job.strategy)).parameters:
         yield (
             "the shipped predictors have learned from this table: how fast the best was found says "
             "nothing about a space of your own"

@@ -147,6 +147,26 @@ def test_a_space_of_one_s_own(capsys):
     assert json.loads(out.splitlines()[0])["space"] == "mine"
 
 
+def test_a_space_of_a_package_is_known_by_its_entry_point(capsys, tmp_path):
+    folder = tmp_path / "their_package-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: their-package\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text("[archcast.spaces]\ntheirs = mine_for_search:Mine\n")
+    code, out, _ = search(capsys, "--space", "theirs", *SHIPPED, "--budget", "10", "--json")
+    assert code == 0
+    assert json.loads(out.splitlines()[0])["space"] == "mine"
+
+
+def test_equal_networks_are_told_once(capsys):
+    code, out, _ = search(
+        capsys, "--space", "nasbench201", *SHIPPED, "--budget", "300", "--top", "40"
+    )
+    space = get_space("nasbench201")
+    hashes = [space.graph(row["spec"]).hash for row in table(out)]
+    assert code == 0
+    assert len(hashes) == len(set(hashes)) == 40
+
+
 def test_strategies_are_listed(capsys):
     code, out, _ = search(capsys, "--list")
     rows = {row["strategy"]: row for row in table(out)}
