@@ -18,6 +18,8 @@ _WIDTHS: Final = (128, 64)
 #: Networks whose mean answers: their errors differ, as their beginnings do.
 _MEMBERS: Final = 6
 _EPOCHS: Final = 20
+#: Fewest steps, however few the rows.
+_STEPS: Final = 700
 _BATCH: Final = 256
 _RATE: Final = 3e-3
 _DECAY: Final = 1e-4
@@ -106,7 +108,7 @@ def _answer(member: tuple[Single, ...], columns: Codes) -> Single:
 
 
 def _train(columns: Codes, targets: FloatArray, width: int, seed: list[int]) -> list[Single]:
-    """Weights after :data:`_EPOCHS` epochs of AdamW, its rate falling as a cosine to zero."""
+    """Weights after :data:`_EPOCHS` epochs of AdamW or more, its rate falling as a cosine."""
     rng = np.random.default_rng(seed)
     hot = np.zeros((len(columns), width), np.float32)
     for place in columns.T:  # two edges of a node may be equal, and then count twice
@@ -115,7 +117,7 @@ def _train(columns: Codes, targets: FloatArray, width: int, seed: list[int]) -> 
     first, second = ([np.zeros_like(p) for p in layers] for _ in range(2))
     goal = targets.astype(np.float32)
     size = min(_BATCH, len(hot))
-    steps = _EPOCHS * (len(hot) // size)
+    steps = max(_EPOCHS * (len(hot) // size), _STEPS)
     order = np.arange(len(hot))
     for step in range(steps):
         at = step % (len(hot) // size)
