@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from archcast.encoders.errors import InvalidSettingError
 from archcast.search.acquisition import expected_hypervolume_improvement
 from archcast.search.domain import Domain
 from archcast.search.forecaster import Forecaster
 from archcast.search.objectives import Objective
 from archcast.search.pareto import non_dominated
 from archcast.search.strategies._guided import GuidedSearch
+from archcast.search.strategies._targets import known, named
 from archcast.search.strategy import Measured, Proposal
 
 if TYPE_CHECKING:
@@ -86,13 +86,7 @@ class ForecastSearch(GuidedSearch):
             domain, start=start, pool=pool, acquisition=acquisition, seed=seed,
             objectives=objectives,
         )  # fmt: skip
-        given = [objective] if isinstance(objective, Objective) else list(objective or [])
-        if len(given) > objectives:
-            raise InvalidSettingError(
-                f"{len(given)} objectives are named, but {objectives} are told"
-            )
-        unnamed = [Objective(f"objective {at + 1}") for at in range(len(given), objectives)]
-        self.targets = tuple(given + unnamed)
+        self.targets = named(objective, objectives)
         self._forecasters = [
             None if target.name in domain.costs else Forecaster(domain, target, prior=prior)
             for target in self.targets
@@ -117,8 +111,9 @@ class ForecastSearch(GuidedSearch):
         columns = []
         for target, forecaster in zip(self.targets, self._forecasters, strict=True):
             if forecaster is None:
-                known = target.merit(self.domain.cost(target.name, specs))
-                columns.append((np.nan_to_num(known, nan=-np.inf), np.zeros(len(specs))))
+                own = known(self.domain, target, specs)
+                assert own is not None
+                columns.append((own, np.zeros(len(specs))))
             else:
                 columns.append(forecaster.moments(specs, beside=beside))
         return np.stack([c[0] for c in columns], 1), np.stack([c[1] for c in columns], 1)
@@ -188,9 +183,9 @@ class ForecastSearch(GuidedSearch):
             merits = np.array([m.merits[at] for m in measured])
             own = merits if forecaster is None else forecaster.merit(target.merit(merits))
             columns.append(own)
-        known = np.stack(columns, 1)
-        low, span = known.min(0), np.ptp(known, 0)
-        return known[non_dominated(known)], low, np.where(span > 0, span, 1.0)
+        table = np.stack(columns, 1)
+        low, span = table.min(0), np.ptp(table, 0)
+        return table[non_dominated(table)], low, np.where(span > 0, span, 1.0)
 
 
 class Bananas(GuidedSearch):
