@@ -21,11 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from archcast.encoders import read
 from archcast.encoders.errors import EvaluationError, InfeasibleError, InvalidSettingError
-from archcast.encoders.graph import ComputeGraph
-from archcast.encoders.spaces import Field, FieldSpace, Net
 from archcast.search._registry import get_strategy
+from archcast.search.choices import ChoiceSpace
 from archcast.search.domain import Domain
 from archcast.search.strategy import Proposal, Strategy
 
@@ -89,7 +87,13 @@ class Optimizer:
             assert isinstance(dimensions, Domain)  # narrows the type
             self.domain = dimensions
         else:
-            self.domain = Domain(_ListSpace(self._lists, to_network, input_shape))
+            space = ChoiceSpace(
+                "dimensions",
+                {f"x{at}": range(len(values)) for at, values in enumerate(self._lists.options)},
+                _Builder(self._lists, to_network),
+                input_shape=input_shape,
+            )
+            self.domain = Domain(space)
         if isinstance(strategy, Strategy):
             if strategy.domain is not dimensions:
                 raise InvalidSettingError("the strategy was made for another domain; give that")
@@ -170,15 +174,12 @@ class Optimizer:
 
 
 class _Lists:
-    """Points of one's own choices, as fields of numbered options: values may be anything."""
+    """Points of one's own choices, told to a space by their numbers: values may be anything."""
 
     def __init__(self, dimensions: Sequence[Sequence[Any]]) -> None:
         self.options = [_options(at, dimension) for at, dimension in enumerate(dimensions)]
         if not self.options:
             raise InvalidSettingError("a point has one dimension at least")
-        self.fields = tuple(
-            Field(f"x{at}", tuple(range(len(values)))) for at, values in enumerate(self.options)
-        )
 
     def point(self, cell: Any) -> list[Any]:
         return [values[part[0]] for values, part in zip(self.options, cell, strict=True)]
@@ -192,39 +193,18 @@ class _Lists:
         return tuple((v.index(x),) for v, x in zip(self.options, point, strict=True))
 
 
-class _ListSpace(FieldSpace):
-    """A space of points; its networks are read from what a function of the point gives."""
+@dataclass(frozen=True, slots=True)
+class _Builder:
+    """From numbered choices to the network of a point."""
 
-    name = "dimensions"
-    fields = ()
+    lists: _Lists
+    to_network: Callable[[list[Any]], Any] | None
 
-    def __init__(
-        self, lists: _Lists, to_network: Callable[..., Any] | None, input_shape: Any
-    ) -> None:
-        self.fields = lists.fields  # pyright: ignore[reportAttributeAccessIssue]
-        self.size = math.prod(map(len, lists.options))  # pyright: ignore[reportAttributeAccessIssue]
-        self._lists = lists
-        self._to_network = to_network
-        self._input_shape = input_shape
-
-    def build(self, net: Net, cell: Any, num_classes: int, image_size: int) -> None:
-        """Networks are read, not built: see :meth:`graphs`."""
-        raise NotImplementedError
-
-    def graphs(
-        self, specs: Sequence[Any], num_classes: int | None = None, image_size: int | None = None
-    ) -> list[ComputeGraph]:
-        """The networks of n points."""
-        del num_classes, image_size
-        if self._to_network is None:
+    def __call__(self, choices: dict[str, int]) -> Any:
+        if self.to_network is None:
             raise InvalidSettingError("a strategy that forecasts needs to_network")
-        found = []
-        for point in [self._lists.point(self.parse(spec)) for spec in specs]:
-            try:
-                found.append(read(self._to_network(point), self._input_shape))
-            except Exception as error:  # a person's function may raise anything
-                raise EvaluationError(f"to_network made no network of {point}: {error}") from error
-        return found
+        pairs = zip(self.lists.options, choices.values(), strict=True)
+        return self.to_network([values[at] for values, at in pairs])
 
 
 def _options(at: int, dimension: Sequence[Any]) -> list[Any]:
