@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import json
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import archcast
 from archcast import datasets
 from archcast.cli._inputs import UsageError
+from archcast.cli._search_own import find_function, find_space
 from archcast.datasets.transfers import lower_is_better
 from archcast.encoders.errors import UnknownTaskError
-from archcast.encoders.spaces import SPACES, Space, get_space
 from archcast.search import (
     Constraint,
     Domain,
@@ -37,8 +33,6 @@ from archcast.search import (
 from archcast.search.evaluation import BatchEvaluate, Evaluate
 
 Source = Literal["forecast", "table", "training"]
-#: Spaces of other packages: ``name = "package.module:Class"``.
-GROUP: Final = "archcast.spaces"
 #: Candidates that are forecast together.
 _BATCH: Final = 128
 #: Data set -> classes, for spaces that are at home on CIFAR-10.
@@ -110,7 +104,7 @@ def plan(wish: Wish) -> Job:
         source, told = "table", f"looked up in {wish.benchmark}"
     elif wish.train_with is not None:
         domain = _domain(wish)
-        task, evaluate = _own_objective(wish), _function(wish.train_with)
+        task, evaluate = _own_objective(wish), find_function(wish.train_with)
         source, told = "training", f"trained by {wish.train_with}"
     else:
         if wish.direction is not None:
@@ -161,28 +155,6 @@ class Forecasts:
 
 
 # --------------------------------------------------------------------------------- spaces
-def find_space(name: str) -> Space[Any]:
-    """A space by name, or ``module:object`` for one of a person's own.
-
-    Packages make theirs known by an entry point of the group ``archcast.spaces``:
-    ``mine = "my_package:MySpace"``.
-
-    Raises:
-        InvalidSpecError: no such space.
-        UsageError: nothing of that name, or it is no space.
-    """
-    if ":" in name:
-        found = _object(name, "--space")
-    elif name in SPACES or not (points := entry_points(group=GROUP, name=name)):
-        return get_space(name)
-    else:
-        found = _object(next(iter(points)).value, f"--space {name}, entry point")
-    found = found() if isinstance(found, type) else found
-    if not isinstance(found, Space):
-        raise UsageError(f"--space {name}: it is a {type(found).__name__}, not a Space")
-    return found
-
-
 def _domain(wish: Wish) -> Domain:
     if wish.space is None:
         raise UsageError("name a space: --space nasbench201")
@@ -235,53 +207,6 @@ def _own_objective(wish: Wish) -> Objective:
         raise UsageError(f"--direction {wish.direction}: it is max or min")
     smaller = lower_is_better(wish.task) or "loss" in wish.task or "error" in wish.task
     return Objective(wish.task, wish.direction or ("min" if smaller else "max"))
-
-
-# ------------------------------------------------------------------------- a person's own
-def _function(name: str) -> Evaluate:
-    """The training function ``module:name``; called with the text, and the fidelity if it takes it.
-
-    Raises:
-        UsageError: it is not there, or cannot be called like that.
-    """
-    if ":" not in name:
-        raise UsageError(f"--train-with {name}: name it as module:function")
-    found = _object(name, "--train-with")
-    if not callable(found):
-        raise UsageError(f"--train-with {name}: it is a {type(found).__name__}, not a function")
-    function: Callable[..., Any] = found
-    try:
-        signature = inspect.signature(function)
-    except ValueError:  # some builtins tell none
-        return lambda spec, _fidelity: function(spec)
-    for arguments in (("", 1.0), ("",)):
-        try:
-            signature.bind(*arguments)
-        except TypeError:
-            continue
-        return function if len(arguments) == 2 else lambda spec, _fidelity: function(spec)
-    raise UsageError(f"--train-with {name}: it takes an architecture, and perhaps a fidelity")
-
-
-def _object(name: str, option: str) -> Any:
-    module, _, attribute = name.partition(":")
-    folder = str(Path.cwd())
-    if folder not in sys.path:  # as python -m would have it
-        sys.path.insert(0, folder)
-    try:
-        found: Any = importlib.import_module(module)
-    except ImportError as error:
-        if error.name is not None and module.startswith(error.name):
-            raise UsageError(f"{option} {name}: no module is called {module!r}") from error
-        raise UsageError(f"{option} {name}: {module} cannot be imported: {error}") from error
-    except Exception as error:  # a person's own module may raise anything
-        told = f"{type(error).__name__}: {error}"
-        raise UsageError(f"{option} {name}: {module} cannot be imported: {told}") from error
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            raise UsageError(f"{option} {name}: {module} has no {attribute!r}")
-        found = getattr(found, part)
-    return found
 
 
 # ----------------------------------------------------------------------------- strategies
