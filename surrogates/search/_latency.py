@@ -10,15 +10,21 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from archcast.search._operators import AMOUNTS
+
 FloatArray = NDArray[np.float64]
 
 _RATES: Final = (0.6, 1.2, 2.4)
 _NOISES: Final = (0.003, 0.03, 0.3)
 #: Networks of a space that the correction compares with.
 _SUPPORT: Final = 500
-#: Weakest pull of operator prices towards zero, relative to their mean curvature.
-_RIDGE: Final = 1e-4
+#: Least share of the whole that an amount is taken to cost before its kinds are told apart.
+_LITTLE: Final = 0.01
+#: Pull of the common prices to zero, and of each kind's to the common ones.
+_RIDGE: Final = 1e-6
+_PULL: Final = 1e-4
 _SWEEPS: Final = 400
+_CLOSE: Final = 1e-7
 #: A value below this share of its space's median is a network that does next to nothing.
 _LEAST: Final = 0.05
 _REACH: Final = 6.0
@@ -102,29 +108,49 @@ def _added(costs: FloatArray, prices: FloatArray) -> FloatArray:
 
 
 def _prices(costs: FloatArray, values: FloatArray, shares: FloatArray) -> FloatArray:
-    """Non-negative prices of least squared relative error, by cyclic coordinate descent.
+    """(K + 1,) prices of least squared relative error, none negative.
+
+    What an operation, an element or a weight costs on average is found first, whatever the kind
+    of operator; each kind's own prices are then pulled towards these, so that kinds which known
+    networks hardly differ in have a price, too.
+
+    Args:
+        costs: (n, K) operator costs.
+        values: (n,) what was measured.
+        shares: (n,) weights of the networks.
+    """
+    weight = np.sqrt(shares / shares.sum())
+    whole = costs.reshape(len(costs), -1, len(AMOUNTS)).sum(1)
+    plain = np.column_stack([np.ones(len(costs)), whole])
+    usual = values.mean() / np.maximum(plain.mean(0), 1e-12)
+    share = _least_squares(plain * usual, values, weight, 0.0, _RIDGE)
+    common = usual * np.maximum(share, _LITTLE)
+    each = np.append(common[0], np.tile(common[1:], costs.shape[1] // len(AMOUNTS)))
+    design = np.column_stack([np.ones(len(costs)), costs]) * each
+    return each * _least_squares(design, values, weight, 1.0, _PULL)
+
+
+def _least_squares(
+    design: FloatArray, values: FloatArray, weight: FloatArray, prior: float, pull: float
+) -> FloatArray:
+    """Non-negative factors of the columns, pulled to a prior, by cyclic coordinate descent.
 
     Reference:
         Franc, Hlaváč and Navara, "Sequential Coordinate-Wise Algorithm for the Non-negative Least
         Squares Problem", CAIP 2005.
     """
-    design = np.column_stack([np.ones(len(costs)), costs])
-    size = np.maximum(design.mean(0), 1e-12)
-    weight = np.sqrt(shares / shares.sum())
-    scaled = design / size * (weight / values)[:, None]
-    square, cross = scaled.T @ scaled, scaled.T @ weight
-    curve = np.diag(square).copy()
-    used = np.flatnonzero(design.max(0) > 0)
-    curve += _RIDGE * curve[used].mean()
-    found = np.zeros(len(size))
+    scaled = design * (weight / values)[:, None]
+    square = scaled.T @ scaled + pull * np.eye(design.shape[1])
+    cross = scaled.T @ weight + pull * prior
+    found = np.full(design.shape[1], prior)
     for _ in range(_SWEEPS):
         before = found.copy()
-        for k in used.tolist():
-            slope = cross[k] - square[k] @ found + square[k, k] * found[k]
-            found[k] = max(slope / curve[k], 0.0)
-        if np.abs(found - before).max() < 1e-9 * max(found.max(), 1e-12):
+        for k in range(len(found)):
+            step = (cross[k] - square[k] @ found) / square[k, k]
+            found[k] = max(found[k] + step, 0.0)
+        if np.abs(found - before).max() < _CLOSE:
             break
-    return found / size
+    return found
 
 
 def _support(lengths: Sequence[int], seed: int) -> NDArray[np.intp]:
