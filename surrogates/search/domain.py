@@ -187,8 +187,10 @@ class Domain:
 
     # ----------------------------------------------------------------------------- private
     def _draw(self, n: int, rng: np.random.Generator) -> list[str]:
-        count = n if self.size is None else min(n, self.size)
-        return self.space.sample(count, int(rng.integers(_SEEDS)))
+        if self.size is not None and self.size <= 2 * n:  # most of a small space, in any order
+            specs = self._all()
+            return [specs[at] for at in rng.permutation(len(specs))[:n].tolist()]
+        return self.space.sample(n, int(rng.integers(_SEEDS)))
 
     def _around(self, spec: str) -> list[str]:
         """Those one change away, whatever the constraints."""

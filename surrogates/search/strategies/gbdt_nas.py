@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from archcast.search.strategy import Measured
 __all__ = ["GBDTNAS"]
 
 FloatArray = NDArray[np.float64]
+#: Architectures that the trees are asked what choices contribute to, half of the space at most.
+_ASKED: Final = 2000
 
 
 class GBDTNAS(GuidedSearch):
@@ -77,6 +80,7 @@ class GBDTNAS(GuidedSearch):
         if self._choices is not None and self.drop:
             self._pruned = prune(
                 self.domain.space, specs, merits, drop=self.drop, seed=self.seed,
+                asked=min(_ASKED, (self.domain.size or 2 * _ASKED) // 2),
                 predictor=GBDTNASPredictor(seed=self.seed),
             )  # fmt: skip
 

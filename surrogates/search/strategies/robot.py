@@ -118,7 +118,7 @@ class RobotSearch(Strategy):
         from archcast.zero_cost import ProxySearch, RoBoT
 
         specs = self.domain.everything(self.candidates)
-        if specs is None:
+        if not specs:  # many, or none that meets the constraints, which is an error
             specs = self.domain.sample(self.candidates, np.random.default_rng(self.seed))
         self._place = {spec: at for at, spec in enumerate(specs)}
         table = self._scores(specs)

@@ -23,6 +23,12 @@ OPTIONS = {
     "local": {"start": 3},
     "nsga2": {"population": 6},
     "map-elites": {"start": 8, "bins": 4},
+    "bananas": {"members": 2, "epochs": 10},
+    "boshnas": {"epochs": 10},
+    "gbdt-nas": {"start": 10, "top": 5},
+    "linas": {"start": 8, "refit": 5, "population": 8, "generations": 2},
+    "weak": {"start": 8, "refit": 5},
+    "robot": {"candidates": 64, "proxies": ("params", "flops")},
     "successive-halving": {"fidelities": (0.25, 0.5, 1.0), "eta": 2},
 }
 
