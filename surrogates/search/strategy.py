@@ -17,8 +17,9 @@ from archcast.search.domain import Domain
 __all__ = ["Measured", "Proposal", "Strategy"]
 
 FloatArray = NDArray[np.float64]
-#: Draws before one believes that nothing new is left.
-_TRIES: Final = 200
+#: Draws in a row without anything new before one believes that nothing is left; where a space
+#: can be listed, it is listed then.
+_IDLE: Final = 8
 
 
 class Proposal(NamedTuple):
@@ -177,19 +178,22 @@ class Strategy(ABC):
     def _fresh(self, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Up to n architectures at random that are new."""
         found: dict[Proposal, None] = {}
-        for _ in range(_TRIES):
-            drawn = self.domain.sample(n - len(found) + 4, rng)
+        idle = 0
+        while len(found) < n and idle < _IDLE:
+            before = len(found)
+            drawn = self.domain.sample(n - before + 4, rng)
             found.update(dict.fromkeys(self._unseen(drawn)))
-            if len(found) >= n:
-                break
+            idle = 0 if len(found) > before else idle + 1
         return list(found)[:n]
 
     def _anything(self, n: int) -> list[Proposal]:
         """Up to n new architectures, however few are left."""
-        found = self._fresh(n, self._rng())
+        rng = self._rng()
+        found = self._fresh(n, rng)
         if len(found) < n and (rest := self.domain.everything()) is not None:
-            left = dict.fromkeys(found) | dict.fromkeys(self._unseen(rest))
-            return list(left)[:n]
+            left = self._unseen(rest)
+            mixed = [left[at] for at in rng.permutation(len(left)).tolist()]
+            return list(dict.fromkeys(found + mixed))[:n]
         return found
 
     def _unseen(self, specs: Sequence[str]) -> list[Proposal]:
