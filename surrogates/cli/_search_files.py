@@ -11,9 +11,12 @@ from typing import Any, Final
 from archcast.cli._inputs import UsageError
 from archcast.cli._search_job import Job
 from archcast.cli._search_show import say, winners
+from archcast.encoders._files import write_atomically
 from archcast.encoders.errors import ArchcastError, InvalidSettingError, MissingExtraError
 from archcast.search import Forecaster, SearchResult
 from archcast.search.exports import FORMATS, export
+from archcast.search.plot import plot_map
+from archcast.search.strategies.map_elites import MAPElites
 
 _PICTURES: Final = (".png", ".svg", ".pdf")
 _TABLES: Final = (".json", ".csv", ".md")
@@ -47,6 +50,16 @@ def formats_of(text: str) -> tuple[str, ...]:
     if unknown is not None or not found:
         raise UsageError(f"--formats {text}: it is some of {','.join(FORMATS)}")
     return found
+
+
+def draw(job: Job, result: SearchResult, path: Path) -> None:
+    """A picture: the map of MAP-Elites over two costs, the front, or the best so far."""
+    strategy = job.strategy
+    if not isinstance(strategy, MAPElites) or len(strategy.descriptors) != 2:
+        result.save(path)
+        return
+    data = plot_map(strategy.archive(), job.objectives[0], path.suffix.lower()[1:])
+    write_atomically(path, lambda file: file.write(data))
 
 
 def again(resumed: bool) -> str:

@@ -49,6 +49,7 @@ class Wish:
     strategy: str | None
     constraints: Sequence[str]
     objectives: Sequence[str]
+    costs: Sequence[str]
     benchmark: str | None
     train_with: str | None
     direction: str | None
@@ -164,7 +165,7 @@ def _domain(wish: Wish) -> Domain:
     return constrained(
         space,
         list(wish.constraints),
-        costs=list(dict.fromkeys(wish.objectives)),
+        costs=list(dict.fromkeys([*wish.objectives, *wish.costs])),
         num_classes=_CLASSES.get(dataset) if fits else None,
         image_size=_SMALL_IMAGES.get(dataset) if fits else None,
     )
@@ -177,7 +178,10 @@ def _tabular(wish: Wish) -> tuple[Domain, Objective, Evaluate]:
         raise UsageError(f"--benchmark {wish.benchmark} is of the space {own}, not {wish.space}")
     bounds = [Constraint.parse(text) for text in wish.constraints]
     simulation = simulate(
-        wish.benchmark, wish.task, costs=list(dict.fromkeys(wish.objectives)), constraints=bounds
+        wish.benchmark,
+        wish.task,
+        costs=list(dict.fromkeys([*wish.objectives, *wish.costs])),
+        constraints=bounds,
     )
     return simulation.domain, simulation.objective, simulation
 

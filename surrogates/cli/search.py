@@ -79,6 +79,10 @@ def search(
             "--objective", metavar="COST", help="A cost to be made small, too; repeatable."
         ),
     ] = None,
+    cost: Annotated[
+        list[str] | None,
+        typer.Option("--cost", metavar="COST", help="A cost to be told, too; repeatable."),
+    ] = None,
     benchmark: Annotated[
         str | None,
         typer.Option(
@@ -170,6 +174,7 @@ def search(
             strategy,
             constraint or (),
             objective or (),
+            cost or (),
             benchmark,
             train_with,
             direction,
@@ -184,8 +189,11 @@ def search(
     report.show(job, result, top, json)
     sys.stdout.flush()  # before files, which take longer
     if result.completed:
-        for path in (*(save or []), *(plot or [])):
+        for path in save or []:
             result.save(path)
+            report.say(f"wrote {path}")
+        for path in plot or []:
+            files.draw(job, result, path)
             report.say(f"wrote {path}")
         if out is not None and not files.export_best(job, result, top, out, wanted):
             code = code or FAILED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +15,7 @@ from archcast.search.objectives import Objective
 
 if TYPE_CHECKING:
     from archcast.search.result import SearchResult
+    from archcast.search.strategies.map_elites import EliteMap
 
 __all__ = ["plot_curves", "plot_front", "plot_map", "plot_result"]
 
@@ -117,42 +118,33 @@ def plot_curves(curves: Mapping[str, ArrayLike], objective: Objective, kind: str
     return _file(figure, kind)
 
 
-def plot_map(
-    values: ArrayLike,
-    edges: Sequence[ArrayLike],
-    costs: Sequence[str],
-    objective: Objective,
-    kind: str = "png",
-) -> bytes:
-    """The best value of every cell of a grid over two costs, as MAP-Elites keeps it.
+def plot_map(elites: EliteMap, objective: Objective, kind: str = "png") -> bytes:
+    """The best value found in every bin of two costs.
 
     Args:
-        values: (rows, columns) best values, NaN where a cell is empty.
-        edges: (rows + 1,) and (columns + 1,) ascending bounds of the cells; infinite ones at the
-            ends are drawn at the width of their neighbour.
-        costs: names of the costs of rows and columns.
-        objective: what the values are.
+        elites: what :meth:`MAPElites.archive` gives.
+        objective: the first objective of that search.
         kind: ``png``, ``svg`` or ``pdf``.
 
     Raises:
-        InvalidSettingError: sizes do not fit, or another kind of file.
+        InvalidSettingError: not a map of two costs, an empty one, or another kind of file.
         MissingExtraError: matplotlib is not installed.
     """
-    table = np.asarray(values, np.float64)
-    bounds = [np.asarray(e, np.float64) for e in edges]
-    if table.ndim != 2 or len(costs) != 2 or table.shape != tuple(len(b) - 1 for b in bounds):
-        sizes = " and ".join(str(len(b)) for b in bounds)
-        raise InvalidSettingError(f"a map of shape {table.shape} has no edges of {sizes} numbers")
+    if len(elites.descriptors) != 2 or not len(elites):
+        raise InvalidSettingError(
+            f"a map with something in it, of two costs, can be drawn, not {len(elites)} "
+            f"architectures by {', '.join(elites.descriptors)}"
+        )
     figure, (axes,) = _figure(1, 1)
     colours = "viridis" if objective.direction == "max" else "viridis_r"
-    drawn = axes.pcolormesh(
-        _finite(bounds[1]), _finite(bounds[0]), np.ma.masked_invalid(table), cmap=colours
-    )
+    rows, columns = (np.asarray(ends, np.float64) for ends in elites.edges)
+    values = np.ma.masked_invalid(objective.merit(elites.grid()))
+    drawn = axes.pcolormesh(columns, rows, values, cmap=colours)
     figure.colorbar(drawn, label=_label(objective))
-    axes.set_xlabel(costs[1])
-    axes.set_ylabel(costs[0])
-    for scale, ends in ((axes.set_xscale, bounds[1]), (axes.set_yscale, bounds[0])):
-        if _spread_out(_finite(ends)):
+    axes.set_ylabel(elites.descriptors[0])
+    axes.set_xlabel(elites.descriptors[1])
+    for scale, ends in ((axes.set_xscale, columns), (axes.set_yscale, rows)):
+        if _spread_out(ends):
             scale("log")
     return _file(figure, kind)
 
@@ -190,17 +182,3 @@ def _steps(across: Objective) -> str:
 
 def _spread_out(values: FloatArray) -> bool:
     return len(values) > 1 and values.min() > 0 and values.max() / values.min() > 30
-
-
-def _finite(edges: FloatArray) -> FloatArray:
-    """Edges whose infinite ends are as far out as their neighbours are apart."""
-    inner = edges[np.isfinite(edges)]
-    if not len(inner):
-        return np.arange(len(edges), dtype=np.float64)
-    width = inner[1] - inner[0] if len(inner) > 1 else 1.0
-    last = inner[-1] - inner[-2] if len(inner) > 1 else 1.0
-    low = max(inner[0] - width, inner[0] / 2) if inner[0] > 0 else inner[0] - width
-    found = edges.copy()
-    found[np.isneginf(edges)] = low
-    found[np.isposinf(edges)] = inner[-1] + last
-    return found

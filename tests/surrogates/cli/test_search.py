@@ -112,6 +112,17 @@ def test_several_objectives_and_constraints(capsys, tmp_path):
     assert {row["spec"] for row in table(out)} <= {t["spec"] for t in trials}
 
 
+def test_map_elites_draws_its_map(capsys, tmp_path):
+    pytest.importorskip("matplotlib")
+    code, out, _ = search(
+        capsys, *OWN, "--strategy", "map-elites", "--cost", "params", "--cost", "layers",
+        "--budget", "60", "--plot", "map.svg",
+    )  # fmt: skip
+    assert code == 0
+    assert {"params", "layers"} <= set(table(out)[0])
+    assert "<svg" in (tmp_path / "map.svg").read_text()
+
+
 def test_a_table_in_place_of_training(capsys, mirror):
     from archcast import datasets
 

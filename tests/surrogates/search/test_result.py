@@ -12,6 +12,7 @@ from archcast.encoders.errors import InvalidSettingError, StorageError
 from archcast.search import Objective, SearchResult
 from archcast.search.journal import Trial
 from archcast.search.plot import plot_curves, plot_front, plot_map
+from archcast.search.strategies.map_elites import EliteMap
 
 ACCURACY = Objective("own/accuracy", unit="%")
 LATENCY = Objective("latency", "min", "ms")
@@ -130,13 +131,17 @@ def test_curves_of_several_runs_have_an_interval():
     assert plot_curves({"a": runs}, ACCURACY) != alone
 
 
-def test_maps_have_empty_cells_and_open_ends():
+def test_maps_of_two_costs():
     pytest.importorskip("matplotlib")
-    values = np.array([[1.0, np.nan, 3.0], [np.nan, 5.0, 6.0]])
-    edges = ([1e5, 1e6, np.inf], [-np.inf, 1.0, 2.0, np.inf])
-    assert plot_map(values, edges, ("params", "latency"), ACCURACY)[:4] == PNG
-    with pytest.raises(InvalidSettingError, match="no edges"):
-        plot_map(values.T, edges, ("params", "latency"), ACCURACY)
+    edges = (np.array([1e5, 1e6, 1e7]), np.array([0.0, 1.0, 2.0, 3.0]))
+    bins = np.array([[0, 0], [0, 2], [1, 1]])
+    found = EliteMap(
+        ("params", "latency"), edges, bins, ("a", "b", "c"), np.ones((3, 2)), np.arange(3.0)
+    )
+    assert plot_map(found, ACCURACY)[:4] == PNG
+    flat = EliteMap(("params",), edges[:1], bins[:, :1], ("a",), np.ones((1, 1)), np.ones(1))
+    with pytest.raises(InvalidSettingError, match="two costs"):
+        plot_map(flat, ACCURACY)
 
 
 def test_what_cannot_be_drawn(one, two):
