@@ -174,9 +174,8 @@ def main() -> None:
         "space", "predictor", "exact/s, one process", "two", "ratio", "fast/s, one process",
         "two", "ratio",
     )  # fmt: skip
-    parts.append(
-        f"## Two processes at once\n\nTheir rates by their own CPU time, added up: of a core for each, other work set aside.\n\n{table(head, pairs)}"
-    )
+    text = "Their rates by their own CPU time, added up: a core for each, other work set aside."
+    parts.append(f"## Two processes at once\n\n{text}\n\n{table(head, pairs)}")
     publish("Candidates a second", parts, chosen.out, ("numpy",))
 
 
