@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +18,9 @@ from archcast.cli._options import Json, complete_benchmark, complete_task
 if TYPE_CHECKING:
     from archcast.cli._search_job import Job
     from archcast.search import SearchResult
+
+#: Ended by a scheduler, as the shell counts it (128 + SIGTERM).
+_TERMINATED = 143
 
 
 def complete_strategy(incomplete: str) -> list[str]:
@@ -204,6 +210,16 @@ def search(
     return code
 
 
+@contextmanager
+def _ended() -> Iterator[None]:
+    """Gives back what is being measured when a scheduler ends the process."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _check(
     budget: int | None,
     seconds: float | None,
@@ -251,7 +267,8 @@ def _searched(
         if retry_failed:
             kept.retry_failed()
         try:
-            with report.progress(job, budget) as advance:
+            # What a training function prints is no data.
+            with redirect_stdout(sys.stderr), _ended(), report.progress(job, budget) as advance:
                 run(
                     job.strategy,
                     job.evaluate,

@@ -5,9 +5,9 @@ import json
 import os
 import pty
 import signal
+import sqlite3
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -24,6 +24,7 @@ def train(arch):
     return get_space("nats_size").graph(arch).macs / 1e6
 
 def slowly(arch):
+    print("training", arch)
     time.sleep(0.1)
     return train(arch)
 
@@ -268,25 +269,37 @@ def command(*argv):
     return [sys.executable, "-m", "archcast", "search", *argv]
 
 
-@pytest.mark.slow
-def test_ctrl_c_keeps_everything_and_says_how_to_go_on(tmp_path):
+def stopped(tmp_path, number):
+    """A search that got a signal while it trained."""
     argv = (*OWN[:-1], "mine_for_search:slowly", "--strategy", "random", "--journal", "j.sqlite")
     process = subprocess.Popen(
         command(*argv), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    wal = tmp_path / "j.sqlite"
-    until = time.monotonic() + 60
-    while not wal.exists() and time.monotonic() < until:
-        time.sleep(0.05)
-    time.sleep(1.0)
-    process.send_signal(signal.SIGINT)
+    said = [process.stderr.readline() for _ in range(4)]
+    process.send_signal(number)
     out, err = process.communicate(timeout=30)
-    lines = err.splitlines()
-    assert process.returncode == 130
-    assert lines[-1] == "archcast: interrupted"
-    assert "go on with: archcast search" in lines[-2]
-    assert lines[-2].endswith("--resume")
-    assert out.startswith("rank\tspec") or "archcast: 0 trainings" in lines[0]
+    assert all(line.startswith("training") for line in said)  # not on stdout
+    with sqlite3.connect(tmp_path / "j.sqlite") as database:
+        states = [state for (state,) in database.execute("SELECT state FROM trials")]
+    assert len(states) >= 3
+    assert set(states) == {"done"}  # what was being measured was given back
+    return process.returncode, out, err.splitlines()
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_everything_and_says_how_to_go_on(tmp_path):
+    code, out, err = stopped(tmp_path, signal.SIGINT)
+    assert code == 130
+    assert err[-1] == "archcast: interrupted"
+    assert "go on with: archcast search" in err[-2]
+    assert err[-2].endswith("--resume")
+    assert out.startswith("rank\tspec")
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_ends_it_loses_nothing(tmp_path):
+    code, _, _ = stopped(tmp_path, signal.SIGTERM)
+    assert code == 143
 
 
 @pytest.mark.slow
