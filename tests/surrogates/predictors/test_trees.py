@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from archcast.predictors._boosting import boost
-from archcast.predictors._trees import Forest, from_lightgbm, from_sklearn
+from archcast.predictors._trees import Forest, from_lightgbm, from_sklearn, join, leaf
 
 SMALL: dict[str, Any] = {
     "rounds": 5,
@@ -81,3 +81,38 @@ def test_arrays_round_trip_and_damage_is_noticed(data):
         damaged[name][0] = value
         with pytest.raises(ValueError, match="outside"):
             Forest.from_arrays(damaged)
+
+
+def test_every_sample_reaches_the_leaf_it_walks_to(data):
+    """Trees of all depths, one of them a single leaf, more samples than are walked at once."""
+    from sklearn.tree import ExtraTreeRegressor
+
+    x, y = data
+    grown = [
+        ExtraTreeRegressor(max_depth=depth, random_state=seed).fit(x, y)
+        for seed, depth in enumerate((9, 1, None, 4))
+    ]
+    forest = join([from_sklearn(grown[:2]), leaf(0.5), from_sklearn(grown[2:])])
+    samples = np.concatenate([x, x[::-1] + np.float32(0.01)])
+    expected = np.empty((len(samples), len(forest)), np.int32)
+    for row, sample in enumerate(samples):
+        for tree, root in enumerate(forest.roots.tolist()):
+            node = root
+            while np.isfinite(forest.threshold[node]):
+                right = sample[forest.column[node]] > forest.threshold[node]
+                node = int(forest.left[node]) + int(right)
+            expected[row, tree] = node
+    assert (forest.reached(samples) == expected).all()
+    assert (forest.reached(samples[:1]) == expected[:1]).all()
+    assert forest.reached(samples[:0]).shape == (0, 5)
+
+
+def test_a_tree_that_leads_back_comes_to_an_end():
+    forest = join([leaf(0.0), leaf(1.0)])
+    arrays = forest.arrays() | {
+        "threshold": np.zeros(2, np.float32),
+        "left": np.zeros(2, np.int32),
+        "depth": np.array([40], np.int32),
+    }
+    damaged = Forest.from_arrays(arrays)
+    assert damaged.reached(np.ones((3, 1), np.float32)).shape == (3, 2)

@@ -124,3 +124,16 @@ def test_the_trend_ignores_levels_between_spaces():
     place = columns.tolist().index(DEPTH)
     assert trend.slopes[place] > 0
     assert fit_trend(parts, columns, without="0").slopes[place] > 0
+
+
+def test_distances_are_those_to_the_nearest_three_of_each_space(fitted):
+    experts = fitted.experts_
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(300, len(experts.scaler.centre))).astype(np.float32)
+    _, near = experts.ask(x)
+    z, support = experts.scaler.apply(x), experts.support.astype(np.float64)
+    names = list(dict.fromkeys(experts.spaces))
+    apart = np.sqrt(((z[:, None] - support[None]) ** 2).mean(2))
+    for column, space in enumerate(experts.spaces):
+        own = apart[:, experts.owner == names.index(space)]
+        assert np.allclose(near[:, column], np.sort(own, 1)[:, :3].mean(1))
