@@ -169,7 +169,8 @@ class Front:
         merits = _turned(table, objectives)
         rows = np.flatnonzero(non_dominated(merits))
         rows = rows[np.lexsort((*-merits[rows].T[:0:-1], -merits[rows, 0]))]
-        return cls(tuple(specs[row] for row in rows), table[rows], tuple(objectives))
+        order: list[int] = rows.tolist()
+        return cls(tuple(specs[row] for row in order), table[rows], tuple(objectives))
 
     def __len__(self) -> int:
         return len(self.specs)

@@ -193,13 +193,12 @@ class MAPElites(Breeding):
             return
         specs = [m.spec for m in new]
         costs = np.stack([self.domain.cost(name, specs) for name in self.descriptors], 1)
-        bins = [
-            np.searchsorted(e[1:-1], c, "right") for e, c in zip(self.edges, costs.T, strict=True)
-        ]
-        for measured, known, *where in zip(new, np.isfinite(costs).all(1), *bins, strict=True):
-            place = tuple(int(at) for at in where)
+        for measured, row in zip(new, costs.tolist(), strict=True):
+            ends = zip(self.edges, row, strict=True)
+            place = tuple(int(np.searchsorted(e[1:-1], cost, "right")) for e, cost in ends)
             held = self._elites.get(place)
-            if known and (held is None or measured.merits[0] > held.merits[0]):
+            better = held is None or measured.merits[0] > held.merits[0]
+            if better and np.isfinite(row).all():
                 self._elites[place] = measured
 
     def _spanned(self, name: str, count: int) -> FloatArray:

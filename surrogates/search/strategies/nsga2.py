@@ -86,11 +86,12 @@ class NSGA2(Breeding):
 
     def _winner(self, rng: np.random.Generator) -> str:
         """The better of two members drawn at random."""
-        if self._places is None:
+        places = self._places
+        if places is None:
             order = best_first(_merits(self._members))
-            self._places = np.argsort(order).tolist()
+            places = self._places = sorted(range(len(order)), key=order.__getitem__)
         drawn = rng.integers(len(self._members), size=2).tolist()
-        return self._members[min(drawn, key=self._places.__getitem__)].spec
+        return self._members[min(drawn, key=lambda at: places[at])].spec
 
 
 def best_first(merits: FloatArray) -> list[int]:
