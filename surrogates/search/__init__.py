@@ -39,10 +39,12 @@ if TYPE_CHECKING:
     from archcast.search.decorator import Surrogate, Winner, surrogate
     from archcast.search.domain import Domain
     from archcast.search.evaluation import Result
+    from archcast.search.exports import export, torch_source
     from archcast.search.fast import FastForecaster, Fidelity, Screened
     from archcast.search.forecaster import Forecaster, Forecasts
     from archcast.search.objectives import Constraint, Objective
     from archcast.search.pareto import Front, crowding, fronts, hypervolume, non_dominated
+    from archcast.search.plot import plot_curves, plot_front, plot_map
     from archcast.search.replays import Trace, replay
     from archcast.search.result import SearchResult
     from archcast.search.simulation import Simulation, simulate
@@ -91,6 +93,9 @@ __all__ = [
     "list_strategies",
     "log_expected_improvement",
     "non_dominated",
+    "plot_curves",
+    "plot_front",
+    "plot_map",
     "probability_of_improvement",
     "register",
     "replay",
@@ -98,6 +103,7 @@ __all__ = [
     "simulate",
     "strategy_class",
     "surrogate",
+    "torch_source",
     "upper_confidence_bound",
 ]
 
@@ -116,10 +122,10 @@ _HOME = {
     "Objective": "objectives",
     "Proposal": "strategy",
     "Result": "evaluation",
+    "Screened": "fast",
     "SearchResult": "result",
     "Seconds": "_budget",
     "Simulation": "simulation",
-    "Screened": "fast",
     "Strategy": "strategy",
     "Surrogate": "decorator",
     "Trace": "replays",
@@ -132,6 +138,7 @@ _HOME = {
     "devices": "costs",
     "expected_hypervolume_improvement": "acquisition",
     "expected_improvement": "acquisition",
+    "export": "exports",
     "familiarity": "_familiar",
     "fronts": "pareto",
     "get_acquisition": "acquisition",
@@ -143,6 +150,9 @@ _HOME = {
     "list_strategies": "_registry",
     "log_expected_improvement": "acquisition",
     "non_dominated": "pareto",
+    "plot_curves": "plot",
+    "plot_front": "plot",
+    "plot_map": "plot",
     "probability_of_improvement": "acquisition",
     "register": "_registry",
     "replay": "replays",
@@ -150,6 +160,7 @@ _HOME = {
     "simulate": "simulation",
     "strategy_class": "_registry",
     "surrogate": "decorator",
+    "torch_source": "exports",
     "upper_confidence_bound": "acquisition",
 }
 
