@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from _report import table
+from _search_methods import CALLS
 from _search_problems import PROBLEMS, Problem
 from _search_runs import Run, Runs, regrets, trainings_to
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ FloatArray = NDArray[np.float64]
 QUERIES = (10, 20, 50, 100, 200, 500)
 #: Where the curves of the plot are drawn.
 CURVE = tuple(np.unique(np.geomspace(5, 500, 40).astype(int)).tolist())
+#: The loop of one's own, and the same with its function swapped: a table of their own.
+LOOP, SWAPPED = "own loop", "own loop, swapped"
 #: Digits of regrets: percentages have two, the other units are small.
 _DIGITS = {"%": 2}
 
@@ -37,7 +40,7 @@ def regret_table(runs: Runs, problem: Problem, *, reported: bool = False) -> str
     """One row a method, one column a number of trainings: mean regret ± 95 % interval."""
     digits = _DIGITS.get(problem.simulation().objective.unit, 4)
     rows = []
-    for method in runs.methods():
+    for method in ranked(runs):
         found = runs.of(problem.name, method)
         if not found:
             continue
@@ -47,10 +50,42 @@ def regret_table(runs: Runs, problem: Problem, *, reported: bool = False) -> str
     return table(("trainings", "runs", *map(str, QUERIES)), rows)
 
 
+def swap_table(runs: Runs, names: Sequence[str]) -> str:
+    """One row a problem and what is told of it: the loop that trains beside the one swapped."""
+    rows = []
+    for name in names:
+        found, swapped = runs.of(name, LOOP), runs.of(name, SWAPPED)
+        if not found or not swapped:
+            continue
+        problem, few = PROBLEMS[name], [swapped[0].trainings]
+        digits = _DIGITS.get(problem.simulation().objective.unit, 4)
+        plain = runs.of(name, "random")
+        kinds = (False, True) if problem.report != problem.task else (False,)
+        for reported in kinds:
+            cells = [
+                _cell(*middle(regrets(group, at, reported=reported)[:, 0]), digits)
+                for group, at in ((found, [CALLS]), (swapped, few), (plain, few), (plain, [CALLS]))
+            ]
+            told = (problem.report if reported else problem.task).partition("/")[2]
+            spent = np.mean([len(run.picks) for run in found])
+            counts = f"{len(found)}", f"{spent:.0f}", f"{len(swapped)}", f"{few[0]:g}"
+            rows.append([f"{name}: {told}", *counts, *cells])
+    head = (
+        "regret of", "loops", "trainings", "swapped", "trainings", "the loop", "swapped",
+        "random search with as few", f"random search with {CALLS}",
+    )  # fmt: skip
+    return table(head, rows)
+
+
+def ranked(runs: Runs) -> list[str]:
+    """Methods of the tables of regret."""
+    return [method for method in runs.methods() if method not in (LOOP, SWAPPED)]
+
+
 def summary_table(runs: Runs) -> str:
     """Regret as a share of random search's after as many trainings, geometric mean of problems."""
     rows = []
-    for method in runs.methods():
+    for method in ranked(runs):
         shares = np.full((len(PROBLEMS), len(QUERIES)), np.nan)
         for at, name in enumerate(PROBLEMS):
             found, plain = runs.of(name, method), runs.of(name, "random")
@@ -79,7 +114,7 @@ def targets_table(runs: Runs, problem: Problem, targets: Sequence[float]) -> str
         plain.append((len(merits) + 1) / (enough + 1))
         head.append("the optimum" if not target else f"regret {target:g} ({enough})")
     rows = [["random search (exact mean)", *(f"{n:,.0f}" for n in plain)]]
-    for method in runs.methods():
+    for method in ranked(runs):
         found = runs.of(problem.name, method)
         if not found or method == "random":
             continue
@@ -136,7 +171,7 @@ def plot(runs: Runs, path: Path, methods: Sequence[str] = ()) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    shown = [m for m in runs.methods() if not methods or m in methods]
+    shown = [m for m in ranked(runs) if not methods or m in methods]
     names = [n for n in PROBLEMS if any(runs.of(n, m) for m in shown)]
     lines = -(-len(names) // 4)
     figure, axes = pyplot.subplots(lines, 4, figsize=(14, 3 * lines), squeeze=False)
@@ -150,6 +185,10 @@ def plot(runs: Runs, path: Path, methods: Sequence[str] = ()) -> None:
                 mean = regrets(found, CURVE).mean(0)
                 style = "-" if at < 10 else "--"
                 axis.plot(CURVE, mean, style, color=colours[method], label=method, lw=1.2)
+        if swapped := runs.of(name, SWAPPED):
+            end = swapped[0].trainings
+            mean = float(regrets(swapped, [end]).mean())
+            axis.plot([end], [mean], "k*", ms=9, label=SWAPPED)
         axis.set(title=name, xscale="log", yscale="log")
         axis.title.set_fontsize(9)
         axis.tick_params(labelsize=7)

@@ -131,7 +131,7 @@ def _values(simulation: Simulation, picks: NDArray[np.intp], shares: FloatArray)
     return np.array([simulation.look_up(texts[at], share).value for at, share in pairs])
 
 
-def regrets(runs: Sequence[Run], queries: Sequence[int], *, reported: bool = False) -> FloatArray:
+def regrets(runs: Sequence[Run], queries: Sequence[float], *, reported: bool = False) -> FloatArray:
     """(runs, queries) regret of the incumbents; NaN beyond what a run was given.
 
     Args:

@@ -37,7 +37,7 @@ class Rows:
     def __init__(self, benchmark: Benchmark, rows: NDArray[np.integer[Any]]) -> None:
         self.benchmark = benchmark
         self.space = get_space(benchmark.space)
-        last = {benchmark.specs[row]: row for row in rows.tolist()}
+        last = {benchmark.specs[int(row)]: int(row) for row in rows}
         self.specs = list(last)
         self.rows = np.fromiter(last.values(), np.intp, len(last))
         self.place = {spec: at for at, spec in enumerate(self.specs)}
