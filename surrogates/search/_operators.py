@@ -73,4 +73,4 @@ def operator_costs(graphs: Sequence[ComputeGraph]) -> FloatArray:
         np.bincount(place, np.asarray(amount, np.float64)[real], len(graphs) * len(KINDS))
         for amount in amounts
     ]
-    return np.stack(sums, 1).reshape(len(graphs), width)
+    return np.stack(sums, 1).astype(np.float64).reshape(len(graphs), width)
