@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,16 +25,17 @@ FloatArray = NDArray[np.float64]
 #: Completed trials from which curves are learned, and not only last values.
 _CURVES: Final = 12
 #: Settings that are tried for the curves' predictor.
-_SEARCHES: Final = 20
+_SEARCHES: Final = 8
 
 
 class CurvePruner(BasePruner):
-    """Prunes when the forecast of a trial's final value has little chance to beat the k-th best.
+    """Prunes when forecasts of a trial's final value give it little chance to beat the k-th best.
 
-    The final value is forecast by :class:`~archcast.predictors.curves.LearningCurvePredictor`
-    from the completed trials' intermediate values, or as the last value so far plus what
-    completed trials gained from there: by whichever is nearer to the completed trials when each
-    is left out. Pruned trials have no final value, so forecasts are learned from survivors.
+    Two forecasts have to agree. One is the last value so far plus what completed trials gained
+    from there. The other, as soon as there are enough completed trials, is a
+    :class:`~archcast.predictors.curves.LearningCurvePredictor` of that gain from their
+    intermediate values. It alone prunes too much: it has learned from survivors only, and the
+    best trial is unlike them (``benchmarks/curve_pruner.py``).
 
     Args:
         keep: a trial goes on while it may become one of so many best.
@@ -59,7 +60,7 @@ class CurvePruner(BasePruner):
             )
         self.keep, self.chance = keep, chance
         self.startup, self.warmup = startup, warmup
-        self._fitted: dict[tuple[int, ...], tuple[int, Any, float]] = {}
+        self._fitted: dict[tuple[int, ...], tuple[int, Any]] = {}
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Whether a trial should end here.
@@ -78,41 +79,37 @@ class CurvePruner(BasePruner):
         finals = np.array([t.value for t in full], np.float64)
         curves = np.array([[t.intermediate_values[s] for s in steps] for t in full], np.float64)
         own = np.array([[curve[s] for s in steps]], np.float64)
-        mean, std = self._forecast(steps, curves, finals, own)
         sign = 1.0 if study.directions[0] == StudyDirection.MAXIMIZE else -1.0
         values = np.array([t.value for t in done if t.value is not None], np.float64)
         bar = float(np.sort(sign * values)[-self.keep])
-        return 1.0 - NormalDist(sign * mean, std).cdf(bar) < self.chance
+        gains = finals - curves[:, -1]
+        tiny = 1e-12 + 1e-6 * float(np.abs(finals).max())
+        for gain, error in self._forecasts(steps, curves, gains, own):
+            expected = NormalDist(sign * (own[0, -1] + gain), max(error, tiny))
+            if 1.0 - expected.cdf(bar) >= self.chance:
+                return False
+        return True
 
     # ----------------------------------------------------------------- private
-    def _forecast(
-        self, steps: Sequence[int], curves: FloatArray, finals: FloatArray, own: FloatArray
-    ) -> tuple[float, float]:
-        """Mean and standard deviation of a trial's final value."""
-        gains = finals - curves[:, -1]
+    def _forecasts(
+        self, steps: tuple[int, ...], curves: FloatArray, gains: FloatArray, own: FloatArray
+    ) -> Iterator[tuple[float, float]]:
+        """A trial's gain and its error, forecast in one way after the other."""
         count = len(gains)
         # Each left out: its gain differs from the others' mean by count / (count - 1) of this.
-        error = float(np.sqrt(np.mean((gains - gains.mean()) ** 2)) * count / (count - 1))
-        tiny = 1e-12 + 1e-6 * float(np.abs(finals).max())
-        if count >= _CURVES and np.ptp(finals) > 0:
-            model, miss = self._model(tuple(steps), curves, finals)
-            if miss < error:
-                return float(model.predict(_joined(own))[0]), max(miss, tiny)
-        return float(own[0, -1] + gains.mean()), max(error, tiny)
+        yield float(gains.mean()), float(gains.std()) * count / (count - 1)
+        if count >= _CURVES and np.ptp(gains) > 0:
+            kept = self._fitted.get(steps)
+            if kept is None or kept[0] != count:
+                kept = self._fitted[steps] = count, _learned(curves, gains)
+            model = kept[1]
+            yield float(model.predict(_joined(own))[0]), float(model.error_ * model.spread_)
 
-    def _model(
-        self, steps: tuple[int, ...], curves: FloatArray, finals: FloatArray
-    ) -> tuple[Any, float]:
-        """A fitted predictor and its cross-validated error; one for each beginning is kept."""
-        from archcast.predictors.curves import LearningCurvePredictor
 
-        kept = self._fitted.get(steps)
-        if kept is None or kept[0] != len(finals):
-            model = LearningCurvePredictor(searches=_SEARCHES).fit(_joined(curves), finals)
-            spread = float(np.asarray(model.spread_))
-            kept = len(finals), model, float(model.error_) * spread
-            self._fitted[steps] = kept
-        return kept[1], kept[2]
+def _learned(curves: FloatArray, gains: FloatArray) -> Any:
+    from archcast.predictors.curves import LearningCurvePredictor
+
+    return LearningCurvePredictor(searches=_SEARCHES).fit(_joined(curves), gains)
 
 
 def _at(trial: FrozenTrial, step: int) -> bool:

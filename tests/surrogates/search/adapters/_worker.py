@@ -12,7 +12,7 @@ from pathlib import Path
 import optuna
 
 from archcast.search import Objective
-from archcast.search.adapters._common import Measure
+from archcast.search.adapters import Measure
 from archcast.search.adapters.optuna import ArchitectureObjective
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from archcast.search import Constraint, Domain, Objective
-from archcast.search.adapters._common import Measure
+from archcast.search.adapters import Measure
 
 
 def convolutions(spec):

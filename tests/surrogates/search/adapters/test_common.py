@@ -9,7 +9,7 @@ import pytest
 
 from archcast.encoders.errors import EvaluationError, InvalidSettingError, NotFittedError
 from archcast.search import Forecaster, Objective
-from archcast.search.adapters._common import Measure, Problem
+from archcast.search.adapters import Measure, Problem
 
 
 def test_objectives_of_every_kind(domain, convs):

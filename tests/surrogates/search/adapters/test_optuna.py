@@ -12,7 +12,7 @@ import optuna
 
 from archcast.encoders.errors import EvaluationError, InvalidSettingError
 from archcast.search import Objective
-from archcast.search.adapters._common import Measure
+from archcast.search.adapters import Measure
 from archcast.search.adapters.optuna import ArchitectureObjective, CurvePruner, ForecastSampler
 from archcast.search.journal import Journal
 

@@ -5,7 +5,7 @@ import pytest
 
 from archcast.encoders.errors import InvalidSettingError, InvalidSpecError
 from archcast.encoders.spaces import SPACES, get_space
-from archcast.search.adapters._parameters import Parameters
+from archcast.search.adapters import Parameters
 
 _WITHOUT = {"timm", "torchvision", "nasbench_nlp", "lemur"}
 _WITH = sorted(set(SPACES) - _WITHOUT)

@@ -60,7 +60,7 @@ def test_what_is_not_allowed_is_not_evaluated(small_domain):
         return 1.0
 
     from archcast.search import Objective
-    from archcast.search.adapters._common import Measure
+    from archcast.search.adapters import Measure
 
     problem = ArchitectureProblem(small_domain, Measure(Objective("mine"), measure))
     heavy = small_domain.space.text((3,) * 6)

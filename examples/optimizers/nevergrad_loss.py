@@ -1,0 +1,22 @@
+"""nevergrad on NAS-Bench-201, with forecasts in place of trainings."""
+
+import argparse
+
+import nevergrad as ng
+
+from archcast.search.adapters.nevergrad import ArchitectureLoss
+
+
+def main(budget: int) -> None:
+    loss = ArchitectureLoss("nasbench201", "cifar10/test_accuracy")
+    parametrization = loss.parametrization
+    parametrization.random_state.seed(0)
+    optimizer = ng.optimizers.DiscreteOnePlusOne(parametrization, budget=budget)
+    best = optimizer.minimize(loss).value
+    print(f"{-loss(best):.2f} %  {loss.spec(best)}")
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--trials", type=int, default=100)
+    main(options.parse_args().trials)
