@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from archcast.encoders.spaces import Space
 from archcast.encoders.spaces._fields import Choices, FieldSpace
-from archcast.encoders.spaces._genotype import Genotype
 from archcast.encoders.spaces._layers import LayerSpace
 from archcast.encoders.spaces._two_cells import TwoCellSpace
 
@@ -117,29 +116,27 @@ class CellCoder(Coder):
 
     def encode(self, specs: Sequence[str]) -> Codes:
         """Codes in the order of the text."""
-        code = self._code
         try:
-            rows = [
-                [code[edge] for edge in spec[7:].replace(";reduce=", ",").split(",")]
-                for spec in specs
-            ]
-            return np.array(rows, np.int32).reshape(-1, len(self.offsets))
+            return self._read(specs)
         except (KeyError, ValueError):  # not written as the space writes it
-            canonical = [self._space.text(self._space.parse(spec)) for spec in specs]
-            rows = [[code[e] for e in t[7:].replace(";reduce=", ",").split(",")] for t in canonical]
-            return np.array(rows, np.int32).reshape(-1, len(self.offsets))
+            return self._read([self._space.text(self._space.parse(spec)) for spec in specs])
 
     def decode(self, codes: Codes) -> list[str]:
         """Texts, the edges of a node in the space's order."""
         half, names, found = codes.shape[1] // 2, self._names, []
-        for row in np.sort(codes.reshape(len(codes), -1, 2), 2).reshape(codes.shape).tolist():
+        ordered: Any = np.sort(codes.reshape(len(codes), -1, 2), 2).reshape(codes.shape)
+        for row in ordered.tolist():
             normal, reduce = (",".join([names[c] for c in r]) for r in (row[:half], row[half:]))
             found.append(f"normal={normal};reduce={reduce}")
         return found
 
-    def parsed(self, codes: Codes) -> list[Genotype]:
-        """The same as parsed specifications."""
-        return [self._space.parse(text) for text in self.decode(codes)]
+    def _read(self, specs: Sequence[str]) -> Codes:
+        code, start = self._code, len("normal=")
+        rows = [
+            [code[edge] for edge in spec[start:].replace(";reduce=", ",").split(",")]
+            for spec in specs
+        ]
+        return np.array(rows, np.int32).reshape(-1, len(self.offsets))
 
 
 class FieldCoder(Coder):
@@ -148,7 +145,7 @@ class FieldCoder(Coder):
     def __init__(self, space: FieldSpace) -> None:
         self._space = space
         places = [field for field in space.fields for _ in range(field.length)]
-        starts = [0, *accumulate(len(field.options) for field in places)]
+        starts = [0, *accumulate([len(field.options) for field in places])]
         self._counts = np.array([len(field.options) for field in places])
         self._code = [{value: k for k, value in enumerate(field.options)} for field in places]
         self.offsets, self.columns = np.array(starts[:-1], np.int32), starts[-1]

@@ -176,13 +176,8 @@ class FastForecaster:
         order, wanted = np.argsort(-means, kind="stable"), max(shortlist, 1) * top
         found: dict[str, None] = {}
         for start in range(0, len(order), wanted):
-            rows = order[start : start + wanted]
-            part = (
-                candidates[rows]
-                if isinstance(candidates, np.ndarray)
-                else [candidates[row] for row in rows.tolist()]
-            )
-            specs = [spec for spec in dict.fromkeys(self.texts(part)) if spec not in found]
+            best = self._named(candidates, order[start : start + wanted])
+            specs = [spec for spec in dict.fromkeys(best) if spec not in found]
             feasible = self.domain.feasible(specs)
             found.update((s, None) for s, ok in zip(specs, feasible, strict=True) if ok)
             if len(found) >= wanted:
@@ -193,6 +188,12 @@ class FastForecaster:
         return Screened([specs[at] for at in best.tolist()], means[best], stds[best])
 
     # ------------------------------------------------------------------ private
+    def _named(self, candidates: Codes | Sequence[str], rows: NDArray[np.intp]) -> list[str]:
+        """The texts of some of the candidates."""
+        if isinstance(candidates, np.ndarray):
+            return self.texts(candidates[rows])
+        return [candidates[row] for row in rows.tolist()]
+
     def _exact(self, specs: Sequence[str]) -> tuple[FloatArray, FloatArray]:
         """The forecaster's own answers; looked up if they are in the table."""
         if self._table is not None:
