@@ -90,7 +90,7 @@ class Domain:
     def graphs(self, specs: Sequence[str]) -> list[ComputeGraph]:
         """Canonical graphs of n architectures."""
         own = type(self.space)
-        written = own.build is not Space.build and own.__module__.startswith("archcast.")
+        written = own.build is not Space.build and own.__module__.startswith("archcast.encoders.")
         if len(specs) <= _SINGLY and written:  # equal graphs, but no steps made for batches
             return Space.graphs(self.space, list(specs), self.num_classes, self.image_size)
         return self.space.graphs(list(specs), self.num_classes, self.image_size)
