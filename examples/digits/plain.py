@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import nn
 
-trainings = 0
+trained: list[dict[str, Any]] = []
 
 
 def load() -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
@@ -74,8 +74,7 @@ def fit(params: dict[str, Any], epochs: int = 8) -> nn.Module:
 
 def train_and_evaluate(params: dict[str, Any]) -> float:
     """Validation accuracy after training, between 0 and 1."""
-    global trainings
-    trainings += 1
+    trained.append(params)
     return accuracy(fit(params), "val")
 
 
@@ -108,8 +107,8 @@ def main() -> tuple[int, float, float]:
     best = study.best_params
     value = study.best_value
     test = accuracy(fit(best), "test")
-    print(f"{trainings} trainings, validation {value:.2%}, test {test:.2%}: {best}")
-    return trainings, value, test
+    print(f"{len(trained)} trainings, validation {value:.2%}, test {test:.2%}: {best}")
+    return len(trained), value, test
 
 
 if __name__ == "__main__":

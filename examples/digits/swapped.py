@@ -18,7 +18,7 @@ from torch import nn
 import archcast.search
 
 BUDGET = 15
-trainings = 0
+trained: list[dict[str, Any]] = []
 
 
 def load() -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
@@ -80,8 +80,7 @@ def fit(params: dict[str, Any], epochs: int = 8) -> nn.Module:
 )
 def train_and_evaluate(params: dict[str, Any]) -> float:
     """Validation accuracy after training, between 0 and 1."""
-    global trainings
-    trainings += 1
+    trained.append(params)
     return accuracy(fit(params), "val")
 
 
@@ -114,8 +113,8 @@ def main() -> tuple[int, float, float]:
     best, value, *_ = train_and_evaluate.confirm()
     print(train_and_evaluate.report())
     test = accuracy(fit(best), "test")
-    print(f"{trainings} trainings, validation {value:.2%}, test {test:.2%}: {best}")
-    return trainings, value, test
+    print(f"{len(trained)} trainings, validation {value:.2%}, test {test:.2%}: {best}")
+    return len(trained), value, test
 
 
 if __name__ == "__main__":

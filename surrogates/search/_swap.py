@@ -177,9 +177,8 @@ class Swap:
         free = left - plan.kept
         mean, std = self.belief.moments([key])
         others = [k for k in self.candidates.names if k != key]
-        known = self.belief.moments(others)[0]
-        least = _policy.bar(known, min(max(plan.kept, 1), max(len(others), 1)))
-        gain = float(_policy.value_of_training(mean, std, least)[0])
+        best = float(self.belief.moments(others)[0].max(initial=-math.inf))
+        gain = float(_policy.value_of_training(mean, std, best)[0])
         return "decision" if self.pace.passes(gain, free, self._asked) else None
 
     def _teaches(self, key: str) -> bool:

@@ -182,10 +182,9 @@ def surrogate(
     """Put a surrogate where training was; a decorator of the function that trains.
 
     The function's first argument is the architecture. A call is answered from the predictor. It
-    trains for real to calibrate at the start, wherever the forecast is unsure enough to matter for
-    which candidates are best, and, when :meth:`Surrogate.confirm` is called, the best in the end.
-    Every real result corrects the predictor. An architecture that was measured is never trained
-    again.
+    trains for real to calibrate at the start, where a forecast is too unsure to tell whether the
+    candidate is the best so far, and, when :meth:`Surrogate.confirm` is called, the best in the
+    end. Every real result corrects the predictor. What was measured is never trained again.
 
     Two calls are about the same candidate if the architecture and all plain arguments (numbers,
     texts, lists, mappings) are equal. What is not plain, such as a data loader, is taken to be the
@@ -208,7 +207,7 @@ def surrogate(
         prior: a fitted predictor instead of the usual one.
         start: trainings to calibrate with; a fifth of the budget if None, and twice that where the
             predictor knows nothing alike.
-        confirm: trainings kept back for the end; two fifths of the budget if None.
+        confirm: trainings kept back for the end; three fifths of the budget if None.
         calls: how many calls there will be, if that is known: the budget is spread over them.
         journal: SQLite file of all results and answers; None keeps them in memory. Restarted with
             the same file, a search loses no measurement. Processes that share a budget need one.

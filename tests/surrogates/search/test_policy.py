@@ -8,7 +8,7 @@ import pytest
 from archcast.encoders.errors import InvalidSettingError
 from archcast.search import Seconds
 from archcast.search._budget import capacity, parse_budget
-from archcast.search._policy import Pace, bar, is_apart, make_plan, value_of_training
+from archcast.search._policy import Pace, is_apart, make_plan, value_of_training
 
 
 @pytest.mark.parametrize("budget", range(12))
@@ -41,12 +41,6 @@ def test_the_value_is_the_mean_gain_of_knowing():
     known = np.maximum(drawn, 1.0).mean() - max(0.3, 1.0)
     found = value_of_training(np.array([0.3]), np.array([0.8]), 1.0)[0]
     assert found == pytest.approx(known, rel=0.01)
-
-
-def test_the_bar_is_the_kth_best():
-    assert bar([3.0, 9.0, 5.0], 2) == 5.0
-    assert bar([3.0], 2) == -math.inf
-    assert bar([], 1) == -math.inf
 
 
 @pytest.mark.parametrize(("calls", "told"), [(300, True), (300, False), (2000, False)])
