@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,9 @@ class GuidedSearch(Strategy):
         InvalidSettingError: a setting makes no sense.
     """
 
+    #: Measurements that a model can be fitted to.
+    _fewest: ClassVar[int] = 2
+
     def __init__(
         self,
         domain: Domain,
@@ -73,7 +76,7 @@ class GuidedSearch(Strategy):
     # ------------------------------------------------------------- to implement
     @abstractmethod
     def _fit(self, measured: Sequence[Measured]) -> None:
-        """Learn from full measurements, two at least; what was learned before is forgotten."""
+        """Learn from full measurements, two at least if not said otherwise; what was learned before is forgotten."""
 
     @abstractmethod
     def _moments(self, specs: Sequence[str]) -> tuple[FloatArray, FloatArray]:
@@ -97,7 +100,7 @@ class GuidedSearch(Strategy):
         """Have the model know what it should; whether there is one."""
         measured = self.completed()
         count = len(measured) - max(len(measured) - self.start, 0) % self.refit
-        if count < 2:
+        if count < self._fewest:
             return False
         if count != self._learned:
             self._fit(measured[:count])

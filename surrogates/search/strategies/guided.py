@@ -69,6 +69,7 @@ class ForecastSearch(GuidedSearch):
 
     name = "forecast"
     multi_objective = True
+    _fewest = 1
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class ForecastSearch(GuidedSearch):
         *,
         objective: Objective | Sequence[Objective] | None = None,
         prior: Predictor | None = None,
-        start: int = 5,
+        start: int = 3,
         pool: int = 1000,
         acquisition: str = "ei",
         seed: int = 0,
