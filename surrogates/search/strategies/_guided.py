@@ -76,7 +76,7 @@ class GuidedSearch(Strategy):
     # ------------------------------------------------------------- to implement
     @abstractmethod
     def _fit(self, measured: Sequence[Measured]) -> None:
-        """Learn from full measurements, two at least if not said otherwise; what was learned before is forgotten."""
+        """Learn from at least ``_fewest`` full measurements; what was known before is forgotten."""
 
     @abstractmethod
     def _moments(self, specs: Sequence[str]) -> tuple[FloatArray, FloatArray]:
