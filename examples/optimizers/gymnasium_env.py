@@ -14,7 +14,7 @@ from archcast.search.adapters.gymnasium import ArchitectureEnv
 def main(episodes: int) -> None:
     env = ArchitectureEnv("nasbench201", "cifar10/test_accuracy")
     rng = np.random.default_rng(0)
-    scores = [np.zeros(n) for n in env.action_space.nvec]
+    scores = [np.zeros(len(options)) for options in env.problem.parameters.options]
     average, best = None, (-np.inf, "")
     for _ in range(episodes):
         env.reset()

@@ -12,8 +12,8 @@ def main(budget: int) -> None:
     parametrization = loss.parametrization
     parametrization.random_state.seed(0)
     optimizer = ng.optimizers.DiscreteOnePlusOne(parametrization, budget=budget)
-    best = optimizer.minimize(loss).value
-    print(f"{-loss(best):.2f} %  {loss.spec(best)}")
+    spec = str(loss.spec(optimizer.minimize(loss).value))
+    print(f"{loss.problem.values([spec])[0, 0]:.2f} %  {spec}")
 
 
 if __name__ == "__main__":

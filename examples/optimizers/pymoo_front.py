@@ -15,6 +15,8 @@ def main(generations: int) -> None:
     problem = ArchitectureProblem(domain, ["cifar10/test_accuracy", "params"])
     algorithm = NSGA2(pop_size=20, **moves(problem))
     result = minimize(problem, algorithm, ("n_gen", generations), seed=0)
+    assert result.X is not None
+    assert result.F is not None
     order = np.argsort(result.F[:, 1])
     for spec, (loss, params) in zip(problem.specs(result.X[order]), result.F[order], strict=True):
         print(f"{-loss:.2f} %  {params / 1e6:.2f} M  {spec}")

@@ -27,7 +27,8 @@ def main(trials: int) -> None:
         run = tune.RunConfig(storage_path=folder, verbose=0)
         train = ArchitectureTrainable(domain, TASK)
         best = tune.Tuner(train, tune_config=config, run_config=run).fit().get_best_result()
-        print(f"{best.metrics[TASK]:.2f} %  {best.metrics['spec']}")
+        found = best.metrics or {}
+        print(f"{found[TASK]:.2f} %  {found['spec']}")
     ray.shutdown()
 
 

@@ -110,7 +110,7 @@ class Problem:
             return []
         parts = [source.answer(specs) for source in self._sources]
         values, low, high = (np.stack([part[at] for part in parts], 1) for at in range(3))
-        origins = tuple(source.origin for source in self._sources)
+        origins: tuple[Origin, ...] = tuple(source.origin for source in self._sources)
         rows = zip(specs, values.tolist(), low.tolist(), high.tolist(), strict=True)
         return [Scored(s, tuple(v), tuple(lo), tuple(hi), origins) for s, v, lo, hi in rows]
 

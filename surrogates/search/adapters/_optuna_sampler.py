@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -78,7 +78,7 @@ class ForecastSampler(BaseSampler):
         acquisition: str = "log-ei",
         startup: int = 0,
         candidates: int | None = None,
-        search_space: dict[str, BaseDistribution] | None = None,
+        search_space: Mapping[str, BaseDistribution] | None = None,
         input_shape: Any = None,
         independent_sampler: BaseSampler | None = None,
         seed: int | None = None,
@@ -106,7 +106,7 @@ class ForecastSampler(BaseSampler):
         else:
             function: Any = source
             self._pool = ReadPool(function, input_shape)
-            self._space = search_space and discrete(search_space)
+            self._space = None if search_space is None else discrete(search_space)
             if objectives is not None:
                 self.objectives = (objectives,) if single else tuple(objectives)  # type: ignore[arg-type]
         self._seen_space = IntersectionSearchSpace(include_pruned=True)

@@ -92,9 +92,10 @@ class ArchitectureObjective:
         self.__dict__.update(state, _kept=None, _turn=threading.Lock())
 
     @property
-    def directions(self) -> list[str]:
+    def directions(self) -> list[Literal["maximize", "minimize"]]:
         """For ``create_study``: ``maximize`` or ``minimize``, one an objective."""
-        return [f"{objective.direction}imize" for objective in self.problem.objectives]
+        kinds = [objective.direction for objective in self.problem.objectives]
+        return ["maximize" if kind == "max" else "minimize" for kind in kinds]
 
     @property
     def distributions(self) -> dict[str, CategoricalDistribution]:
@@ -132,7 +133,7 @@ class ArchitectureObjective:
         trial.set_user_attr("spec", spec)
         self._constrain(trial, spec)
         values = self._values(trial, spec)
-        return values if len(values) > 1 else values[0]
+        return values[0] if len(self.problem.objectives) == 1 else values
 
     # ----------------------------------------------------------------- private
     def _constrain(self, trial: optuna.Trial, spec: str) -> None:

@@ -137,9 +137,11 @@ class _Draw(Sampling):
         super().__init__()
         self.own = problem
 
-    def _do(self, problem: Any, n_samples: int, *_: Any, **options: Any) -> NDArray[Any]:
-        del problem
-        return self.own.rows(self.own.problem.domain.sample(n_samples, _generator(options)))
+    def _do(
+        self, problem: Any, n_samples: int, *args: Any, random_state: Any = None, **kwargs: Any
+    ) -> NDArray[Any]:
+        del problem, args, kwargs
+        return self.own.rows(self.own.problem.domain.sample(n_samples, _generator(random_state)))
 
 
 class _Cross(Crossover):
@@ -147,9 +149,11 @@ class _Cross(Crossover):
         super().__init__(n_parents=2, n_offsprings=1, prob=prob)
         self.own = problem
 
-    def _do(self, problem: Any, X: Any, *_: Any, **options: Any) -> NDArray[Any]:
-        del problem
-        rng, domain = _generator(options), self.own.problem.domain
+    def _do(
+        self, problem: Any, X: Any, *args: Any, random_state: Any = None, **kwargs: Any
+    ) -> NDArray[Any]:
+        del problem, args, kwargs
+        rng, domain = _generator(random_state), self.own.problem.domain
         pairs = zip(self.own.specs(X[0]), self.own.specs(X[1]), strict=True)
         return self.own.rows([domain.crossover(str(a), str(b), rng) for a, b in pairs])[None]
 
@@ -159,9 +163,11 @@ class _Change(Mutation):
         super().__init__()
         self.own = problem
 
-    def _do(self, problem: Any, X: Any, *_: Any, **options: Any) -> NDArray[Any]:
-        del problem
-        rng, domain = _generator(options), self.own.problem.domain
+    def _do(
+        self, problem: Any, X: Any, *args: Any, random_state: Any = None, **kwargs: Any
+    ) -> NDArray[Any]:
+        del problem, args, kwargs
+        rng, domain = _generator(random_state), self.own.problem.domain
         specs = [str(spec) for spec in self.own.specs(X)]
         return self.own.rows([domain.mutate(spec, rng) or spec for spec in specs])
 
@@ -179,9 +185,8 @@ class _Same(DuplicateElimination):
         return is_duplicate
 
 
-def _generator(options: dict[str, Any]) -> np.random.Generator:
+def _generator(given: Any) -> np.random.Generator:
     """The random numbers of pymoo; before 0.6.2 those are numpy's global ones."""
-    given = options.get("random_state")
     if isinstance(given, np.random.Generator):
         return given
     source = np.random if given is None else given

@@ -133,7 +133,7 @@ class StrategySearcher(Searcher):
         self._check(self._metric)
         return True
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Any:
         """The next config; None while others are measured first, FINISHED at the end."""
         found = self.strategy.ask(1)
         if not found:

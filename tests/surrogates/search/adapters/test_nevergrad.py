@@ -1,5 +1,7 @@
 """nevergrad's optimizers on architectures."""
 
+# pyright: reportOptionalMemberAccess=false, reportOptionalSubscript=false
+
 import pytest
 
 pytest.importorskip("nevergrad")

@@ -1,5 +1,7 @@
 """pymoo's algorithms on architectures."""
 
+# pyright: reportOptionalMemberAccess=false, reportOptionalSubscript=false
+
 import numpy as np
 import pytest
 

@@ -1,5 +1,7 @@
 """Ray Tune's searcher and trainable; a whole run of Tune is in the example."""
 
+# pyright: reportOptionalMemberAccess=false, reportOptionalSubscript=false
+
 import math
 
 import pytest

@@ -1,5 +1,7 @@
 """Syne Tune's blackboxes."""
 
+# pyright: reportOptionalMemberAccess=false, reportOptionalSubscript=false
+
 import pytest
 
 pytest.importorskip("syne_tune")
