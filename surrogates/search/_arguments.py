@@ -37,10 +37,10 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        return plain(asdict(value))
     if hasattr(value, "item") and getattr(value, "shape", None) == ():  # numpy's scalars
         return plain(value.item())
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
     held = getattr(value, "params", None)
     if isinstance(held, Mapping):
         return plain(held)

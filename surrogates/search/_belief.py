@@ -54,7 +54,7 @@ class Belief:
     ) -> None:
         self.task = task
         self.known: Task | None = get_task(task) if task in {t.name for t in tasks()} else None
-        self.direction = _direction(task, self.known, direction)
+        self.direction: Literal["max", "min"] = _direction(task, self.known, direction)
         self.candidates = candidates
         base = usual_prior(task) if prior is None else prior
         kept = base if isinstance(base, Remembered) else Remembered(base)

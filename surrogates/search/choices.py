@@ -52,10 +52,13 @@ class ChoiceSpace(FieldSpace):
     ) -> None:
         if not choices:
             raise InvalidSpecError(f"{name}: there is nothing to choose from")
-        self.name = name
-        self.fields = tuple(Field(key, tuple(options)) for key, options in choices.items())
-        check_fields(name, self.fields)
-        self.size = prod(len(field.options) for field in self.fields)
+        # What other spaces say once for their class, each of these says for itself.
+        fields = tuple(Field(key, tuple(options)) for key, options in choices.items())
+        self.name = name  # pyright: ignore[reportAttributeAccessIssue]
+        self.fields = fields  # pyright: ignore[reportAttributeAccessIssue]
+        check_fields(name, fields)
+        size = prod(len(field.options) for field in fields)
+        self.size = size  # pyright: ignore[reportAttributeAccessIssue]
         self.to_network, self.input_shape = to_network, input_shape
         self.num_classes, self.image_size = num_classes, image_size
         self._graphs: dict[Choices, ComputeGraph] = {}

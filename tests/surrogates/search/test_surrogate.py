@@ -1,7 +1,10 @@
 """A training function swapped for forecasts: what is answered, trained, kept and refused."""
 
 import math
+import multiprocessing
+import os
 import threading
+import time
 import warnings
 from dataclasses import dataclass
 from inspect import signature
@@ -502,6 +505,55 @@ def test_another_process_is_heeded(prior, tmp_path):
     assert len(trainer.trained) <= 2  # the other one spent two of the four
     assert others.trained == SPECS[1:3]
     assert train.report().trained <= 4
+
+
+def forked(work):
+    """Run a function in a process of its own, and give its exit code."""
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    return process
+
+
+@pytest.mark.slow
+def test_two_processes_share_one_budget(prior, tmp_path):
+    file = tmp_path / "s.sqlite"
+    trained = tmp_path / "trained"
+
+    def slow(spec):
+        with trained.open("a") as out:
+            out.write(f"{spec}\n")
+        time.sleep(0.02)
+        return score(spec)
+
+    train, _ = swapped(prior, slow, journal=file, budget=7, start=7, confirm=0)
+    workers = [forked(lambda: [train(spec) for spec in SPECS[:20]]) for _ in range(2)]
+    for worker in workers:
+        worker.join(120)
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    done = trained.read_text().split()
+    assert len(done) == len(set(done)) <= 7
+    assert train.report().trained == len(done)
+    assert train.report().calls == 40
+
+
+def test_a_killed_training_is_begun_again(prior, tmp_path):
+    file = tmp_path / "s.sqlite"
+
+    def dies(spec):
+        if spec == SPECS[1]:
+            os._exit(9)
+        return score(spec)
+
+    train, _ = swapped(prior, dies, journal=file, budget=4, start=4)
+    worker = forked(lambda: [train(spec) for spec in SPECS[:2]])
+    worker.join(60)
+    assert worker.exitcode == 9
+    again, trainer = swapped(prior, journal=file, budget=4, start=4)
+    assert again(SPECS[0]) == score(SPECS[0])
+    assert not trainer.trained
+    assert again(SPECS[1]) == score(SPECS[1])
+    assert trainer.trained == [SPECS[1]]
+    assert again.report().trained == 2
 
 
 # ------------------------------------------------------------------ familiarity
