@@ -24,7 +24,9 @@ class SuccessiveHalving(Strategy):
     b, and each new architecture goes to the bracket that has had the least training.
 
     With ``curve_forecast``, who is best is not who is ahead at the rung, but who is expected to
-    end ahead, once ten full results are known: see :class:`Gains`.
+    end ahead, once ten full results are known: see :class:`Gains`. It pays where curves cross
+    for reasons that the architecture shows. On NAS-Bench-101, where each length is a training
+    with a schedule of its own, it found nothing better than the rung's own order.
 
     Args:
         domain: the architectures to choose from.

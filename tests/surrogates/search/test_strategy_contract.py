@@ -31,6 +31,8 @@ OPTIONS = {
     "robot": {"candidates": 64, "proxies": ("params", "flops")},
     "successive-halving": {"fidelities": (0.25, 0.5, 1.0), "eta": 2},
 }
+#: Those that train models which take their time.
+HEAVY = {"bananas", "boshnas", "gbdt-nas", "weak", "linas", "robot"}
 
 
 class Three(FieldSpace):
@@ -93,7 +95,8 @@ def written(name):
 def all_strategies():
     for name in list_strategies():
         missing = name in _OWN and not written(name)
-        yield pytest.param(name, marks=pytest.mark.skipif(missing, reason="not written yet"))
+        marks = [pytest.mark.skipif(missing, reason="not written yet")]
+        yield pytest.param(name, marks=marks + [pytest.mark.slow] * (name in HEAVY))
 
 
 @pytest.fixture(scope="module")
