@@ -4,7 +4,6 @@ A strategy that needs settings to be quick, or cannot do without some, has them 
 """
 
 import re
-from importlib import import_module
 from math import nan
 from zlib import crc32
 
@@ -13,7 +12,7 @@ import pytest
 
 from archcast.encoders.errors import InfeasibleError, InvalidSettingError, InvalidSpecError
 from archcast.encoders.spaces import Field, FieldSpace
-from archcast.search._registry import _OWN, get_strategy, list_strategies, strategy_class
+from archcast.search._registry import get_strategy, list_strategies, strategy_class
 from archcast.search.domain import Domain
 from archcast.search.objectives import Constraint
 
@@ -81,22 +80,9 @@ def macs(graphs):
 COSTS = {"params": params, "macs": macs}
 
 
-def written(name):
-    """Whether the strategy's module is there yet."""
-    try:
-        import_module(f"archcast.search.strategies.{_OWN[name][0]}")
-    except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("archcast"):
-            raise
-        return False
-    return True
-
-
 def all_strategies():
     for name in list_strategies():
-        missing = name in _OWN and not written(name)
-        marks = [pytest.mark.skipif(missing, reason="not written yet")]
-        yield pytest.param(name, marks=marks + [pytest.mark.slow] * (name in HEAVY))
+        yield pytest.param(name, marks=[pytest.mark.slow] * (name in HEAVY))
 
 
 @pytest.fixture(scope="module")
