@@ -81,7 +81,7 @@ class Correction:
         """
         count = len(rest)
         covariance = _covariance(shape, near, prior, prior)
-        inverse = np.linalg.inv(covariance + shape.noise * np.eye(count))
+        inverse = np.asarray(np.linalg.inv(covariance + shape.noise * np.eye(count)), np.float64)
         weights = inverse @ rest
         variance = float(rest @ weights + _BELIEF) / (count + _BELIEF)
         claimed = np.sqrt(variance * np.maximum(np.diag(inverse), 1e-12))

@@ -69,7 +69,7 @@ def _summed(mu: FloatArray, sigma: FloatArray, front: FloatArray, corner: FloatA
     for j, edge in enumerate(edges):
         beyond = excess(mu[:, j], sigma[:, j], edge)
         strips.append(beyond - np.concatenate([beyond[:, 1:], np.zeros((len(mu), 1))], 1))
-    levels, of_box = _floors(edges, front, corner[last])
+    levels, of_box = _floors(edges, front, float(corner[last]))
     above = excess(mu[:, last], sigma[:, last], levels)
     total = np.zeros(len(mu))
     for box, level in zip(product(*map(range, map(len, edges))), of_box, strict=True):

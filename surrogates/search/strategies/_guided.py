@@ -122,7 +122,7 @@ class GuidedSearch(Strategy):
 
     def _different(self, pool: Sequence[str], worth: FloatArray, n: int) -> list[str]:
         """The n of most worth, of networks that look alike only one."""
-        order = np.argsort(-worth, kind="stable").tolist()
+        order: list[int] = np.argsort(-worth, kind="stable").tolist()
         if n == 1:
             return [pool[order[0]]]
         found: dict[bytes, str] = {}
