@@ -105,11 +105,17 @@ def plan(wish: Wish) -> Job:
         source, told = "table", f"looked up in {wish.benchmark}"
     elif wish.train_with is not None:
         domain = _domain(wish)
-        task, evaluate = _own_objective(wish), find_function(wish.train_with)
+        task = _own_objective(wish)
+        evaluate = find_function(wish.train_with, _asks_for_short_ones(wish.strategy))
         source, told = "training", f"trained by {wish.train_with}"
     else:
         if wish.direction is not None:
             raise UsageError("--direction goes with --train-with: forecasts know their tasks")
+        if _asks_for_short_ones(wish.strategy):
+            raise UsageError(
+                f"--strategy {wish.strategy} compares short trainings, and forecasts are of full "
+                "ones; give it --benchmark or --train-with"
+            )
         domain = _domain(wish)
         evaluate = Forecasts(domain, _known_objective(wish.task))
         task = evaluate.objective
@@ -127,6 +133,13 @@ def plan(wish: Wish) -> Job:
         given["fidelities"] = evaluate.fidelities
     strategy = _strategy(name, domain, objectives, wish, given)
     return Job(strategy, evaluate, objectives, source, facts, told)
+
+
+def _asks_for_short_ones(strategy: str | None) -> bool:
+    """Whether a strategy begins with parts of the full training."""
+    return strategy is not None and (
+        "fidelities" in inspect.signature(strategy_class(strategy)).parameters
+    )
 
 
 class Forecasts:

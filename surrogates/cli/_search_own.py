@@ -42,8 +42,13 @@ def find_space(name: str) -> Space[Any]:
     return found
 
 
-def find_function(name: str) -> Evaluate:
-    """The training function ``module:name``; called with the text, and the fidelity if it takes it.
+def find_function(name: str, shares: bool = False) -> Evaluate:
+    """The training function ``module:name``.
+
+    Args:
+        name: of a function of the architecture's text, and of the share of the full training if
+            it takes two arguments.
+        shares: whether it must take that share, because the strategy asks for short trainings.
 
     Raises:
         UsageError: it is not there, or cannot be called like that.
@@ -58,13 +63,17 @@ def find_function(name: str) -> Evaluate:
         signature = inspect.signature(function)
     except ValueError:  # some builtins tell none
         return lambda spec, _fidelity: function(spec)
-    for arguments in (("", 1.0), ("",)):
+    for arguments in (("", 1.0),) if shares else (("", 1.0), ("",)):
         try:
             signature.bind(*arguments)
         except TypeError:
             continue
         return function if len(arguments) == 2 else lambda spec, _fidelity: function(spec)
-    raise UsageError(f"--train-with {name}: it takes an architecture, and perhaps a fidelity")
+    what = "the share of the full training, for this strategy asks for short ones"
+    raise UsageError(
+        f"--train-with {name}: it takes an architecture and "
+        f"{what if shares else 'at most the share of the full training beside it'}"
+    )
 
 
 def _object(name: str, option: str) -> Any:

@@ -223,6 +223,8 @@ def test_on_a_terminal_it_is_for_people(capsys, monkeypatch):
         ((*OWN[:-1], "mine_for_search"), "module:function"),
         ((*OWN, "--benchmark", "nasbench201"), "two ways to measure"),
         ((*OWN, "--direction", "up"), "max or min"),
+        ((*OWN, "--strategy", "successive-halving"), "asks for short ones"),
+        (("--space", "nats_size", *SHIPPED, "--strategy", "successive-halving"), "of full ones"),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_one_line(capsys, argv, message):
