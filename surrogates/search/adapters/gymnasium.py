@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ class ArchitectureEnv(gymnasium.Env[FloatArray, NDArray[np.int64]]):
     * **Observation**: the objectives, then the costs of the domain that are no objectives, each
       in its unit; zeros after a reset and where there is no architecture to observe.
     * **Reward**: the objectives turned so that higher is better, weighed and summed; or, with
-      ``target``, the mean over its objectives of ``target / |target - value|``, at most ``cap``.
+      ``target``, the product over its objectives of ``target / |target - value|``, at most ``cap``.
     * **info**: the architecture's text ``spec``, its ``values``, ``interval`` and ``source``;
       ``why`` where an action is no architecture or breaks a constraint.
 
@@ -139,11 +140,11 @@ class ArchitectureEnv(gymnasium.Env[FloatArray, NDArray[np.int64]]):
         if not self.target:
             return float(self.problem.merits(values[None])[0] @ self.weights)
         names = [objective.name for objective in self.problem.objectives]
-        parts = []
+        found = 1.0
         for name, wanted in self.target.items():
             distance = abs(wanted - values[names.index(name)])
-            parts.append(min(abs(wanted) / distance, self.cap) if distance else self.cap)
-        return float(np.mean(parts))
+            found *= abs(wanted) / distance if distance else math.inf
+        return float(min(found, self.cap))
 
     def _nothing(self) -> FloatArray:
         return np.zeros(self.observation_space.shape or (), np.float64)
@@ -159,5 +160,7 @@ def _check(
         raise InvalidSettingError(
             f"a target for {unknown[0]!r}, which is no objective: {', '.join(names)}"
         )
+    if not all(target.values()):
+        raise InvalidSettingError("a target is not 0: the reward is in units of the target")
     if max_steps < 1:
         raise InvalidSettingError(f"an episode has one step at least, not {max_steps}")

@@ -139,7 +139,7 @@ class _Draw(Sampling):
 
     def _do(
         self, problem: Any, n_samples: int, *args: Any, random_state: Any = None, **kwargs: Any
-    ) -> NDArray[Any]:
+    ) -> Any:
         del problem, args, kwargs
         return self.own.rows(self.own.problem.domain.sample(n_samples, _generator(random_state)))
 
@@ -149,9 +149,7 @@ class _Cross(Crossover):
         super().__init__(n_parents=2, n_offsprings=1, prob=prob)
         self.own = problem
 
-    def _do(
-        self, problem: Any, X: Any, *args: Any, random_state: Any = None, **kwargs: Any
-    ) -> NDArray[Any]:
+    def _do(self, problem: Any, X: Any, *args: Any, random_state: Any = None, **kwargs: Any) -> Any:
         del problem, args, kwargs
         rng, domain = _generator(random_state), self.own.problem.domain
         pairs = zip(self.own.specs(X[0]), self.own.specs(X[1]), strict=True)
@@ -163,9 +161,7 @@ class _Change(Mutation):
         super().__init__()
         self.own = problem
 
-    def _do(
-        self, problem: Any, X: Any, *args: Any, random_state: Any = None, **kwargs: Any
-    ) -> NDArray[Any]:
+    def _do(self, problem: Any, X: Any, *args: Any, random_state: Any = None, **kwargs: Any) -> Any:
         del problem, args, kwargs
         rng, domain = _generator(random_state), self.own.problem.domain
         specs = [str(spec) for spec in self.own.specs(X)]

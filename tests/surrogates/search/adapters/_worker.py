@@ -33,7 +33,9 @@ class Training:
 def storage(kind, folder):
     if kind == "rdb":
         return optuna.storages.RDBStorage(f"sqlite:///{folder}/study.db")
-    backend = optuna.storages.journal.JournalFileBackend(f"{folder}/study.log")
+    from optuna.storages.journal import JournalFileBackend
+
+    backend = JournalFileBackend(f"{folder}/study.log")
     return optuna.storages.JournalStorage(backend)
 
 

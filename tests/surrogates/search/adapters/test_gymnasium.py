@@ -40,12 +40,16 @@ def test_a_step_scores_an_architecture(domain, convs):
     assert info["source"] == ("measured", "forecast")
 
 
-def test_targets_are_rewarded_as_in_archgym(domain):
+def test_targets_are_rewarded_as_in_archgym(domain, convs):
     env = ArchitectureEnv(domain, "params", target={"params": 500_000}, cap=50)
     spec = domain.space.text((3, 0, 3, 0, 0, 3))
     action = np.array(env.problem.parameters.positions(spec))
     value = domain.cost("params", [spec])[0]
     assert env.step(action)[1] == pytest.approx(500_000 / abs(500_000 - value))
+    wanted = {"params": 500_000, "convs": 4}
+    both = ArchitectureEnv(domain, ["params", convs], target=wanted, cap=50)
+    expected = 500_000 / abs(500_000 - value) * 4 / (4 - spec.count("conv_3x3"))
+    assert both.step(action)[1] == pytest.approx(min(expected, 50))
     met = ArchitectureEnv(domain, "params", target={"params": value}, cap=50)
     assert met.step(action)[1] == 50
 
@@ -62,7 +66,8 @@ def test_broken_constraints_are_punished_and_told(small_domain, convs):
 
 
 @pytest.mark.parametrize(
-    "options", [{"weights": [1, 2]}, {"target": {"flops": 1}}, {"max_steps": 0}]
+    "options",
+    [{"weights": [1, 2]}, {"target": {"flops": 1}}, {"target": {"convs": 0}}, {"max_steps": 0}],
 )
 def test_settings_that_make_no_sense(domain, convs, options):
     with pytest.raises(InvalidSettingError):
