@@ -49,15 +49,26 @@ class Coder(ABC):
         """The canonical texts of (n, P) codes."""
 
 
-def coder(space: Space[Any]) -> Coder | None:
-    """How a space's architectures become codes; None if neither small nor lists of choices."""
-    if space.size is not None and space.size <= LISTED:
+def coder(space: Space[Any], few: int = 0) -> Coder | None:
+    """How a space's architectures become codes; None if neither small nor lists of choices.
+
+    Args:
+        space: of the library, or of one's own.
+        few: size up to which a space of one's own is listed, whose graphs may take long.
+    """
+    listed = LISTED if of_the_library(space) else few
+    if space.size is not None and space.size <= listed:
         return ListCoder(space)
     if isinstance(space, TwoCellSpace):
         return CellCoder(space)
     if isinstance(space, FieldSpace):
         return FieldCoder(space)
     return None
+
+
+def of_the_library(space: Space[Any]) -> bool:
+    """Whether a space's code is the library's, so that it is known when it changes."""
+    return type(space).__module__.startswith("archcast.encoders.")
 
 
 class ListCoder(Coder):

@@ -17,7 +17,7 @@ from archcast.encoders._files import write_atomically
 from archcast.encoders._fingerprint import fingerprint, imported_files
 from archcast.encoders.errors import InvalidSettingError
 from archcast.predictors.storage import pack
-from archcast.search._codes import Coder, Codes, ListCoder, coder
+from archcast.search._codes import Coder, Codes, ListCoder, coder, of_the_library
 from archcast.search._student import Student
 from archcast.search.domain import Domain
 from archcast.search.forecaster import Forecaster
@@ -87,7 +87,8 @@ class FastForecaster:
     Args:
         domain: the architectures; its constraints count in :meth:`screen` alone.
         forecaster: what is to be answered for, of the same domain.
-        samples: architectures of a large space that are forecast to learn from.
+        samples: architectures of a large space that are forecast to learn from; a space of one's
+            own is large if it has more.
         seed: of the sample and of the networks.
 
     Raises:
@@ -103,7 +104,7 @@ class FastForecaster:
         self.forecaster = forecaster
         self.samples = samples
         self.seed = seed
-        self._coder = coder(domain.space)
+        self._coder = coder(domain.space, samples)
         self._table: FloatArray | None = None
         self._student: Student | None = None
         self._fidelity = Fidelity("direct")
@@ -244,7 +245,7 @@ class FastForecaster:
     def _path(self) -> Path | None:
         """Where answers made from the prior alone are kept; None for spaces of one's own."""
         space = self.domain.space
-        if not type(space).__module__.startswith("archcast."):
+        if not of_the_library(space):
             return None
         prior = self.forecaster.prior.base
         code = imported_files(*_MADE_BY, type(space).__module__, type(prior).__module__)

@@ -95,6 +95,7 @@ def _synthetic(costs: np.ndarray) -> np.ndarray:
     return 0.5 + 0.01 * kinds[:, :, 0].sum(1) + 4e-9 * kinds[:, :, 2].sum(1)
 
 
+@pytest.mark.slow
 def test_a_device_of_additive_operators_is_found_again() -> None:
     space = get_space("fbnet")
     specs = space.sample(160, seed=0)

@@ -9,8 +9,16 @@ import pytest
 
 from archcast.encoders.errors import InvalidSettingError
 from archcast.encoders.spaces import Field, FieldSpace, Space, get_space
-from archcast.search import Constraint, Domain, FastForecaster, Forecaster, Objective, get_cost
-from archcast.search._codes import ListCoder, coder
+from archcast.search import (
+    ChoiceSpace,
+    Constraint,
+    Domain,
+    FastForecaster,
+    Forecaster,
+    Objective,
+    get_cost,
+)
+from archcast.search._codes import FieldCoder, ListCoder, coder, of_the_library
 from archcast.search._student import Student
 
 CODED = ("transnas_micro", "darts", "nasnet", "fbnet", "ofa_mobilenetv3", "hwgpt_s", "scan_llm")
@@ -93,6 +101,7 @@ def test_a_small_space_is_answered_exactly(cache: Path) -> None:
     assert (learned[0] != own[0]).any()
 
 
+@pytest.mark.slow
 def test_a_table_is_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     specs = get_space("transnas_macro").sample(5, seed=0)
     first = _fast("transnas_macro").moments(specs)
@@ -142,6 +151,7 @@ def test_a_large_space_is_learned_and_says_how_well(cache: Path) -> None:
     assert len(list(cache.iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_screening_keeps_the_constraints() -> None:
     space = get_space("transnas_macro")
     bound = float(np.median(get_cost("params")(space.graphs(space.sample(100)))))
@@ -177,6 +187,7 @@ def test_too_few_samples() -> None:
         _fast("darts", samples=10)
 
 
+@pytest.mark.slow
 def test_a_student_learns_what_codes_say() -> None:
     rng = np.random.default_rng(0)
     codes = rng.integers(5, size=(2500, 6), dtype=np.int32)
@@ -211,3 +222,11 @@ def test_lists_take_texts_of_other_forms() -> None:
     assert isinstance(codes, ListCoder)
     spec = get_space("nasbench201").sample(1, seed=0)[0]
     assert codes.decode(codes.encode([f"nasbench201:{spec}"])) == [spec]
+
+
+def test_spaces_of_ones_own_are_listed_and_kept_with_care() -> None:
+    assert isinstance(coder(Plain(), few=18), ListCoder)  # all of them would be built
+    assert isinstance(coder(Plain(), few=17), FieldCoder)
+    mine = ChoiceSpace("mine", {"depth": [1, 2]}, lambda choices: None)
+    assert not of_the_library(mine)  # its function may change, which no fingerprint sees
+    assert of_the_library(get_space("darts"))
