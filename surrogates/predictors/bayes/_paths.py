@@ -16,20 +16,29 @@ from archcast.predictors.bayes._subtrees import labels
 #: What joins branches, and is no operation of a path.
 _JOINS: Final = tuple(OP_ID[name] for name in ("input", "output", "add", "concat"))
 _MASK: Final = (1 << 64) - 1
+#: (graph's hash, sequences kept) -> its paths; emptied when there are too many.
+_REMEMBERED: Final[dict[tuple[str, int], Counter[int]]] = {}
+_MOST: Final = 20_000
 
 
 def path_counts(graphs: Sequence[ComputeGraph], most: int) -> list[Counter[int]]:
     """Hash of an operator sequence -> number of cells with such a path, for each graph.
 
     Args:
-        graphs: n architectures; equal ones are looked at once.
+        graphs: n architectures; equal ones are looked at once, and remembered for the next call,
+            because a search asks about the same ones again and again.
         most: sequences kept at a node, the shortest ones.
     """
-    known: dict[str, Counter[int]] = {}
+    found = []
     for graph in graphs:
-        if graph.hash not in known:
-            known[graph.hash] = _of_one(graph, most)
-    return [known[graph.hash] for graph in graphs]
+        key = graph.hash, most
+        bag = _REMEMBERED.get(key)
+        if bag is None:
+            if len(_REMEMBERED) >= _MOST:
+                _REMEMBERED.clear()
+            bag = _REMEMBERED[key] = _of_one(graph, most)
+        found.append(bag)
+    return found
 
 
 def cell_ends(graph: ComputeGraph) -> NDArray[np.bool_]:
