@@ -193,7 +193,7 @@ class FastForecaster:
         """The texts of some of the candidates."""
         if isinstance(candidates, np.ndarray):
             return self.texts(candidates[rows])
-        return [candidates[row] for row in rows.tolist()]
+        return [candidates[int(row)] for row in rows]
 
     def _exact(self, specs: Sequence[str]) -> tuple[FloatArray, FloatArray]:
         """The forecaster's own answers; looked up if they are in the table."""
