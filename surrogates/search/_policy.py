@@ -132,6 +132,6 @@ class Pace:
         self._recent.append(value)
         if share <= 0 or value <= 0:
             return False
-        if not recent:
-            return share >= 1
+        if len(recent) < min(0.5 / share, _RECENT / 2):
+            return share >= 1  # too few to tell what is much here
         return share >= 1 or value > float(np.quantile(recent, 1 - share))
