@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from archcast.encoders.errors import InvalidSettingError
+from archcast.encoders.errors import InvalidSettingError, InvalidSpecError
 from archcast.search.adapters._common import Problem, Wanted, missing
 from archcast.search.adapters._parameters import Parameters
 from archcast.search.domain import Domain
@@ -137,6 +137,9 @@ class ArchitectureBlackbox(_ChoicesBlackbox):
 class SimulationBlackbox(_ChoicesBlackbox):
     """A benchmark's table with its fidelities and training seconds.
 
+    What the benchmark did not train has the worst value at once: in NAS-Bench-101's sample that is
+    most of what is drawn at random.
+
     Args:
         simulation: made by :func:`archcast.search.simulate`; its clock stands still, because Syne
             Tune has one of its own.
@@ -165,7 +168,10 @@ class SimulationBlackbox(_ChoicesBlackbox):
             return self._worst()
         rows = self._worst()
         for at, share in enumerate(self.simulation.fidelities):
-            found = self.simulation.look_up(spec, share)
+            try:
+                found = self.simulation.look_up(spec, share)
+            except InvalidSpecError:  # the benchmark trained a part of its space only
+                return self._worst()
             time = found.seconds if math.isfinite(found.seconds) else share * self._seconds
             rows[at, 1] = time
             if not math.isnan(found.value):

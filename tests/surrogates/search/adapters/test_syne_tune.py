@@ -11,7 +11,7 @@ from syne_tune.backend.simulator_backend.simulator_callback import SimulatorCall
 from syne_tune.blackbox_repository import UserBlackboxBackend
 from syne_tune.optimizer.baselines import RandomSearch
 
-from archcast.encoders.errors import InvalidSettingError
+from archcast.encoders.errors import InvalidSettingError, InvalidSpecError
 from archcast.search import Objective
 from archcast.search.adapters.syne_tune import ELAPSED, ArchitectureBlackbox, SimulationBlackbox
 
@@ -28,6 +28,8 @@ class Table:
     def look_up(self, spec, fidelity):
         from archcast.search.simulation import Lookup
 
+        if spec.count("none") == 6:
+            raise InvalidSpecError("it was not measured")
         return Lookup(spec.count("conv_3x3") * fidelity, 100.0 * fidelity, fidelity)
 
 
@@ -81,6 +83,8 @@ def test_a_simulation_keeps_fidelities_and_time(domain):
     labels = dict(blackbox.parameters.labels(spec))
     assert blackbox(configuration=labels).ravel() == pytest.approx([0.36, 6.0, 6.0, 100.0])
     assert blackbox(configuration=labels, fidelity=20)["convs"] == pytest.approx(0.36)
+    unmeasured = dict(blackbox.parameters.labels(domain.space.text((0,) * 6)))
+    assert (blackbox(configuration=unmeasured)[:, 0] < -1e20).all()
     assert SimulationBlackbox(Table(domain), epochs=200).fidelity_values.tolist() == [12, 200]
     with pytest.raises(InvalidSettingError):
         SimulationBlackbox(Table(domain), epochs=5)
