@@ -7,6 +7,11 @@ validation, and test on NATS size, whose table has nothing else. For NAS-Bench-2
 tells the test regret of the architecture that validation chose. Strategies that take a prior have
 the universal predictor, fitted without the searched space and its siblings (`_search_priors.py`).
 Every training is a look-up; an architecture is trained once.
+
+What takes minutes a run was run less often or for fewer trainings (`--strategies`, `--benchmarks`,
+`--seeds`, `--trainings`; finished runs are kept in `--work`): *runs* says how often, a dash stands
+where runs had ended. All runs that a prior guides have the same one, so they are more alike than
+others, and their intervals tell nothing of how lucky that prior is on a table.
 """
 
 from __future__ import annotations
