@@ -8,52 +8,29 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from inspect import Signature
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
 from archcast.encoders.errors import EvaluationError, InvalidSettingError
-from archcast.predictors import Predictor
 from archcast.search import _policy
 from archcast.search._arguments import split_call
-from archcast.search._belief import Belief, Unit
+from archcast.search._belief import Belief
 from archcast.search._budget import Seconds, capacity
 from archcast.search._candidates import Candidate, Candidates
 from archcast.search._familiar import UnfamiliarWarning
 from archcast.search._report import Report, make_report, note_of
-from archcast.search.domain import Domain
+from archcast.search._settings import Settings, one_number
 from archcast.search.journal import Answer, Journal, Trial, now
 
-__all__ = ["Settings", "Swap"]
+__all__ = ["Swap"]
 
 #: Candidates whose familiarity is looked at, and how many of them may be far away by chance.
 _LOOKED_AT: Final = 5
 _BY_CHANCE: Final = 2
 #: Seconds between looks at other processes' work.
 _POLL: Final = 0.2
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a person asked for; see :func:`archcast.search.surrogate`."""
-
-    task: str
-    budget: int | Seconds
-    domain: Domain | None
-    direction: Literal["max", "min"] | None
-    to_network: Callable[[Any], Any] | None
-    input_shape: Any
-    prior: Predictor | None
-    unit: Unit | None
-    start: int | None
-    kept: int | None
-    calls: int | None
-    journal: str | os.PathLike[str] | None
-    on_error: Literal["raise", "forecast"]
-    ignored: tuple[str, ...]
-    clock: Callable[[], float]
 
 
 class Swap:
@@ -312,16 +289,11 @@ class Swap:
             self._changed.notify_all()
 
     def _number(self, given: Any) -> float:
-        value = given.item() if callable(getattr(given, "item", None)) and _single(given) else given
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise EvaluationError(
-                f"{self._name} returned {given!r:.100}, a {type(given).__name__}; it has to return "
-                "one number"
-            )
-        wrong = self.belief.refuses(float(value)) if math.isfinite(value) else ""
+        value = one_number(self._name, given)
+        wrong = self.belief.refuses(value) if math.isfinite(value) else ""
         if wrong:
             raise EvaluationError(f"{self._name} returned {value:g}: {wrong}")
-        return float(value)
+        return value
 
     @property
     def _name(self) -> str:
@@ -421,9 +393,3 @@ class Swap:
 
 
 _UNKNOWN: Final = (math.nan, math.nan)
-
-
-def _single(value: Any) -> bool:
-    size = getattr(value, "numel", None)
-    count = size() if callable(size) else getattr(value, "size", 1)
-    return count == 1

@@ -17,7 +17,8 @@ from archcast.search._arguments import signature_of
 from archcast.search._belief import Unit
 from archcast.search._budget import Seconds, parse_budget
 from archcast.search._report import Report
-from archcast.search._swap import Settings, Swap
+from archcast.search._settings import Settings
+from archcast.search._swap import Swap
 from archcast.search.domain import Domain
 from archcast.search.journal import Answer
 
