@@ -102,3 +102,32 @@ def test_front_page_says_how_many_proxies_there_are(root: Path):
 
     text = (root / "README.md").read_text()
     assert f"{len(PROXIES)} training-free proxies" in text
+
+
+@pytest.mark.slow
+def test_search_guide(root: Path, tmp_path, monkeypatch):
+    pytest.importorskip("optuna")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ARCHCAST_CACHE", str(tmp_path / "cache"))
+    found: dict = {}
+    page = root / "surrogates" / "search" / "README.md"
+    for code in re.sub(
+        r"<!-- needs the corpus -->\n```python.*?```", "", page.read_text(), flags=re.DOTALL
+    ).split("```python\n")[1:]:
+        exec(compile(code.partition("```")[0], "surrogates/search/README.md", "exec"), found)
+    assert found["winner"].value == 60 + 5 * found["winner"].arch.count("conv_3x3")
+    assert (tmp_path / "best").is_dir()
+    assert found["domain"].feasible([study_spec(found["study"])]).all()
+    assert len(found["best"].specs) == 5
+
+
+def study_spec(study) -> str:
+    return study.best_trials[0].user_attrs["spec"]
+
+
+def test_simulation_in_the_search_guide(root: Path, mirror: Path):
+    found: dict = {}
+    page = (root / "surrogates" / "search" / "README.md").read_text()
+    code = page.partition("<!-- needs the corpus -->\n```python\n")[2].partition("```")[0]
+    exec("from archcast.search import get_strategy\n" + code, found)
+    assert 0 <= found["table"].regret(found["trace"].values[found["best"]]) < 2
