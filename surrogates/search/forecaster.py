@@ -32,6 +32,12 @@ _REFERENCE: Final = 300
 _ALWAYS: Final = 30
 _GROWTH: Final = 1.1
 _MOST: Final = 400
+#: Merits further below the median, in standard deviations as the median deviation tells them, are
+#: of collapsed trainings, if they are no more than this share; with few nobody can tell.
+_FAR: Final = 4.0
+_RARE: Final = 0.03
+_FEW: Final = 8
+_NORMAL: Final = 1.4826
 
 
 class Featured(Protocol):
@@ -132,6 +138,7 @@ class Forecaster:
         prior = memory.prior(rows)[0]
         near = memory.near(rows, rows)
         shape = self._shape(near, prior, merits)
+        merits = _uncollapsed(merits)
         self._level(merits, prior)
         rest = (merits - self._centre) / self._spread - prior
         self._correction = Correction.fit(near, prior - self._mean_prior, rest, shape)
@@ -234,8 +241,9 @@ class Forecaster:
         told = "\n".join(self.specs[:few]).encode() + merits[:few].tobytes()
         known = self._shapes.get(few)
         if known is None or known[0] != told:
-            self._level(merits[:few], prior[:few])
-            rest = (merits[:few] - self._centre) / self._spread - prior[:few]
+            first = _uncollapsed(merits[:few])
+            self._level(first, prior[:few])
+            rest = (first - self._centre) / self._spread - prior[:few]
             shape = likeliest(near[:few, :few], prior[:few] - self._mean_prior, rest)
             known = told, shape
             self._shapes = {few: known}
@@ -264,6 +272,20 @@ class Forecaster:
 
     def _natural(self, merits: FloatArray) -> FloatArray:
         return _transforms.backward(self.transform, self._sign * merits)
+
+
+def _uncollapsed(merits: FloatArray) -> FloatArray:
+    """(n,) merits, the few far below all others no lower than that.
+
+    A rare training that collapsed tells that, and not by how much: as it is, it would drown what
+    tells the good apart. Where many collapse, features tell which, and nothing is changed.
+    """
+    if len(merits) < _FEW:
+        return merits
+    middle = float(np.median(merits))
+    bound = middle - _FAR * _NORMAL * float(np.median(np.abs(merits - middle)))
+    rare = 0 < (merits < bound).sum() <= _RARE * len(merits)
+    return np.maximum(merits, bound) if rare and bound < middle else merits
 
 
 def _last_choice(labels: int) -> int:

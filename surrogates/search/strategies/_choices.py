@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from archcast.predictors.trees.pruning import Choices
 from archcast.search.domain import Domain
 
-__all__ = ["choices_of", "encoded"]
+__all__ = ["Encoded", "choices_of"]
 
 #: Architectures drawn to see which choices there are.
 _DRAWN = 1000
+#: Architectures whose columns are remembered.
+_REMEMBERED = 100_000
 
 
 def choices_of(domain: Domain) -> Choices | None:
@@ -30,6 +32,24 @@ def choices_of(domain: Domain) -> Choices | None:
     return choices if places > 1 and bool((made == places).all()) else None
 
 
-def encoded(domain: Domain, choices: Choices | None, specs: Sequence[str]) -> NDArray[np.float32]:
-    """(n, F) choices as ones and zeros, or tabular features where there are none."""
-    return domain.features(specs) if choices is None else choices.encode(specs)
+class Encoded:
+    """Choices as ones and zeros, or tabular features where there are none; computed once.
+
+    Args:
+        domain: the architectures.
+    """
+
+    def __init__(self, domain: Domain) -> None:
+        self.domain = domain
+        self.choices = choices_of(domain)
+        self._rows: dict[str, NDArray[np.float32]] = {}
+
+    def __call__(self, specs: Sequence[str]) -> NDArray[np.float32]:
+        """(n, F) columns of n architectures."""
+        if self.choices is None:
+            return self.domain.features(specs)
+        if len(self._rows) + len(specs) > _REMEMBERED:
+            self._rows.clear()
+        missing = [spec for spec in dict.fromkeys(specs) if spec not in self._rows]
+        self._rows.update(zip(missing, self.choices.encode(missing), strict=True))
+        return np.stack([self._rows[spec] for spec in specs])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from archcast.encoders.errors import InvalidSettingError, InvalidSpecError
 from archcast.search.domain import Domain
-from archcast.search.strategies._choices import choices_of, encoded
+from archcast.search.strategies._choices import Encoded
 from archcast.search.strategies._guided import GuidedSearch
 from archcast.search.strategy import Measured
 
@@ -72,12 +72,12 @@ class GBDTNAS(GuidedSearch):
         from archcast.predictors.trees.pruning import prune
 
         if not self._learned:
-            self._choices = choices_of(self.domain)
+            self._encoded = Encoded(self.domain)
         specs, merits = [m.spec for m in measured], [m.merits[0] for m in measured]
         self._model = GBDTNASPredictor(seed=self.seed)
-        self._model.fit(encoded(self.domain, self._choices, specs), merits)
+        self._model.fit(self._encoded(specs), merits)
         self._pruned = None
-        if self._choices is not None and self.drop:
+        if self._encoded.choices is not None and self.drop:
             self._pruned = prune(
                 self.domain.space, specs, merits, drop=self.drop, seed=self.seed,
                 asked=min(_ASKED, (self.domain.size or 2 * _ASKED) // 2),
@@ -85,7 +85,7 @@ class GBDTNAS(GuidedSearch):
             )  # fmt: skip
 
     def _moments(self, specs: Sequence[str]) -> tuple[FloatArray, FloatArray]:
-        return self._model._moments(encoded(self.domain, self._choices, specs))
+        return self._model._moments(self._encoded(specs))
 
     def _pool(self, rng: np.random.Generator) -> list[str]:
         if self._pruned is None:

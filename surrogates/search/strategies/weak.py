@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from archcast.encoders.errors import InvalidSettingError
 from archcast.search.domain import Domain
-from archcast.search.strategies._choices import choices_of, encoded
+from archcast.search.strategies._choices import Encoded
 from archcast.search.strategies._guided import GuidedSearch
 from archcast.search.strategy import Measured
 
@@ -70,14 +70,14 @@ class WeakPredictors(GuidedSearch):
         from archcast.predictors import get_predictor
 
         if not self._learned:
-            self._choices = choices_of(self.domain)
+            self._encoded = Encoded(self.domain)
         self._model = get_predictor(self.predictor, seed=self.seed)
         specs = [m.spec for m in measured]
         merits = [m.merits[0] for m in measured]
-        self._model.fit(encoded(self.domain, self._choices, specs), merits)
+        self._model.fit(self._encoded(specs), merits)
 
     def _moments(self, specs: Sequence[str]) -> tuple[FloatArray, FloatArray]:
-        return self._model._moments(encoded(self.domain, self._choices, specs))
+        return self._model._moments(self._encoded(specs))
 
     def _choose(self, pool: list[str], n: int, rng: np.random.Generator) -> list[str]:
         order = np.argsort(-self._moments(pool)[0], kind="stable")[: self.top]

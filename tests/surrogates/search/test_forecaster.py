@@ -9,7 +9,7 @@ from archcast.evaluation.metrics import spearman
 from archcast.predictors import get_predictor
 from archcast.predictors.universal import UniversalPredictor
 from archcast.search import Domain, Forecaster, Objective
-from archcast.search.forecaster import _last_choice
+from archcast.search.forecaster import _last_choice, _uncollapsed
 
 
 def worth(spec):
@@ -155,3 +155,13 @@ def test_the_shape_is_chosen_ever_more_seldom():
     assert all(time <= labels for labels, time in enumerate(times, 1))
     assert len(set(times[30:])) < 35
     assert max(times) <= 400
+
+
+def test_a_rare_collapse_does_not_drown_the_rest(forecaster, specs, values):
+    collapsed = values[:100].copy()
+    collapsed[[10, 40]] = 10.0
+    forecaster.learn(specs[:100], collapsed)
+    assert spearman(values[100:], forecaster.moments(specs[100:])[0]) > 0.9
+    bad = _uncollapsed(np.array([10.0, *range(90, 100)] * 4))
+    assert bad.min() == 10  # a tenth collapsed: that is what is learned
+    assert _uncollapsed(np.full(50, 3.0)).tolist() == [3.0] * 50
