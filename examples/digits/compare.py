@@ -4,8 +4,8 @@
 
 The universal predictor that answers has never seen digits or pictures of 8×8 pixels, and nothing of
 learning rates and dropout: this is the hard case. The fair rival of the swapped loop is Optuna
-alone with as many real trainings. A training takes a fraction of a second here, less than a
-forecast's share of reading the network; trainings are what is compared.
+alone with as many real trainings. A training takes a fraction of a second here, so trainings are
+what is compared.
 """
 
 from __future__ import annotations
