@@ -23,8 +23,8 @@ import numpy as np
 from _report import parser, publish, spearman, table
 from numpy.typing import NDArray
 
-from archcast.search._devices import METRICS, folds, measurements, quality, sources
-from archcast.search._operators import AMOUNTS
+from archcast.search.costs._devices import METRICS, folds, measurements, quality, sources
+from archcast.search.costs._operators import AMOUNTS
 
 FloatArray = NDArray[np.float64]
 Known = Mapping[str, tuple[FloatArray, FloatArray]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archcast.datasets.pool._build import build_pool
-from archcast.datasets.pool._files import Manifest
+from archcast.datasets.pool._files import Manifest, version_of
 from archcast.datasets.pool._pool import Pool, open_pool
 
-__all__ = ["Manifest", "Pool", "build_pool", "open_pool"]
+__all__ = ["Manifest", "Pool", "build_pool", "open_pool", "version_of"]

@@ -21,9 +21,9 @@ from archcast.search import (
     devices,
     get_cost,
 )
-from archcast.search import _devices as measured_devices
-from archcast.search._latency import Device, floored
-from archcast.search._operators import AMOUNTS, KINDS, operator_costs
+from archcast.search.costs import _devices as measured_devices
+from archcast.search.costs._latency import Device, floored
+from archcast.search.costs._operators import AMOUNTS, KINDS, operator_costs
 
 
 @pytest.fixture(scope="module")

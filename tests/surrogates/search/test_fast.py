@@ -18,8 +18,8 @@ from archcast.search import (
     Objective,
     get_cost,
 )
-from archcast.search._codes import FieldCoder, ListCoder, coder, of_the_library
-from archcast.search._student import Student
+from archcast.search.fast._codes import FieldCoder, ListCoder, coder, of_the_library
+from archcast.search.fast._student import Student
 
 CODED = ("transnas_micro", "darts", "nasnet", "fbnet", "ofa_mobilenetv3", "hwgpt_s", "scan_llm")
 

@@ -17,9 +17,9 @@ from archcast.encoders._files import write_atomically
 from archcast.encoders._fingerprint import fingerprint, imported_files
 from archcast.encoders.errors import InvalidSettingError
 from archcast.predictors.storage import pack
-from archcast.search._codes import Coder, Codes, ListCoder, coder, of_the_library
-from archcast.search._student import Student
 from archcast.search.domain import Domain
+from archcast.search.fast._codes import Coder, Codes, ListCoder, coder, of_the_library
+from archcast.search.fast._student import Student
 from archcast.search.forecaster import Forecaster
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _AT_ONCE: Final = 2048
 _HELD_OUT: Final = 10
 #: Whose code the answers depend on, beside the space's and the predictor's.
 _MADE_BY: Final = (
-    "archcast.encoders.tabular", "archcast.search._codes", "archcast.search._student"
+    "archcast.encoders.tabular", "archcast.search.fast._codes", "archcast.search.fast._student"
 )  # fmt: skip
 #: Least that fidelity can be told from.
 _FEWEST: Final = 200

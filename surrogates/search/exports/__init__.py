@@ -122,7 +122,7 @@ def torch_source(
         InvalidSpecError: the text is not of this space.
         InvalidSettingError: the space does not say how its networks are built.
     """
-    from archcast.search._source import SourceNet
+    from archcast.search.exports._source import SourceNet
 
     chosen = get_space(space) if isinstance(space, str) else space
     cell = chosen.parse(spec)

@@ -29,7 +29,7 @@ from archcast.encoders.spaces._net import (
     upsampled,
     window,
 )
-from archcast.search._source_text import HELPERS, MODULE
+from archcast.search.exports._source_text import HELPERS, MODULE
 
 __all__ = ["SourceNet"]
 

@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archcast import datasets
-from archcast.datasets.pool._files import version_of
+from archcast.datasets.pool import version_of
 from archcast.encoders._cache import cache_folder
 from archcast.encoders._files import write_atomically
 from archcast.encoders._fingerprint import fingerprint, imported_files
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.spaces import get_space
 from archcast.evaluation.metrics import spearman
-from archcast.search._latency import Device, floored
-from archcast.search._operators import operator_costs
+from archcast.search.costs._latency import Device, floored
+from archcast.search.costs._operators import operator_costs
 
 FloatArray = NDArray[np.float64]
 
@@ -233,7 +233,7 @@ def fitted(device: str, metric: str, progress: bool = False) -> tuple[Device, di
 
 def _path(device: str, metric: str, places: Sequence[Source]) -> Path:
     versions = [f"{place} {version_of(place.benchmark)}" for place in places]
-    code = imported_files("archcast.search._latency", "archcast.search._operators")
+    code = imported_files("archcast.search.costs._latency", "archcast.search.costs._operators")
     digits = fingerprint({*code, Path(__file__)}, device, metric, *versions)
     return cache_folder() / "search" / f"{metric}-{device}-{digits}.safetensors"
 

@@ -20,8 +20,8 @@ from archcast.search.objectives import Constraint
 
 if TYPE_CHECKING:
     from archcast.datasets import Benchmark
-    from archcast.search._devices import Fit
-    from archcast.search._latency import Device
+    from archcast.search.costs._devices import Fit
+    from archcast.search.costs._latency import Device
 
 __all__ = ["DeviceCost", "constrained", "cost_names", "cost_unit", "devices", "get_cost"]
 
@@ -80,7 +80,7 @@ def devices(metric: str = "latency_ms") -> tuple[str, ...]:
     """
     if metric not in _METRICS:
         raise InvalidSettingError(f"devices have {' and '.join(_METRICS)}, not {metric!r}")
-    from archcast.search._devices import sources
+    from archcast.search.costs._devices import sources
 
     return tuple(sources()[metric])
 
@@ -182,7 +182,7 @@ class DeviceCost:
         Raises:
             DownloadError: the corpus is not here and cannot be fetched.
         """
-        from archcast.search._operators import operator_costs
+        from archcast.search.costs._operators import operator_costs
 
         if not len(graphs):
             return np.zeros(0)
@@ -194,7 +194,7 @@ class DeviceCost:
     def _fitted(self) -> tuple[Device, dict[str, Fit]]:
         found = self._found
         if found is None:
-            from archcast.search._devices import fitted
+            from archcast.search.costs._devices import fitted
 
             found = fitted(self.device, self.metric, progress=sys.stderr.isatty())
             self._found = found

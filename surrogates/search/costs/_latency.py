@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from archcast.search._operators import AMOUNTS
+from archcast.search.costs._operators import AMOUNTS
 
 FloatArray = NDArray[np.float64]
 

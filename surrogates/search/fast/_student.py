@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from archcast.search._codes import Codes
+from archcast.search.fast._codes import Codes
 
 FloatArray = NDArray[np.float64]
 Single = NDArray[np.float32]
@@ -54,7 +54,7 @@ class Student:
         Args:
             codes: of the architectures.
             targets: what is to be answered.
-            offsets: (P,) see :class:`~archcast.search._codes.Coder`.
+            offsets: (P,) see :class:`~archcast.search.fast._codes.Coder`.
             columns: how many there are.
             seed: of the weights and of the order of the rows.
 
