@@ -9,8 +9,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from archcast.search._budget import Seconds
-    from archcast.search._familiar import UnfamiliarWarning, familiarity
     from archcast.search._registry import (
         get_strategy,
         list_strategies,
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
         devices,
         get_cost,
     )
-    from archcast.search.decorator import Surrogate, Winner, surrogate
     from archcast.search.domain import Domain
     from archcast.search.evaluation import Result
     from archcast.search.exports import export, torch_source
@@ -50,6 +47,9 @@ if TYPE_CHECKING:
     from archcast.search.simulation import Simulation, simulate
     from archcast.search.strategy import Measured, Proposal, Strategy
     from archcast.search.study import run
+    from archcast.search.swap._budget import Seconds
+    from archcast.search.swap._familiar import UnfamiliarWarning, familiarity
+    from archcast.search.swap.decorator import Surrogate, Winner, surrogate
 
 __all__ = [
     "ChoiceSpace",
@@ -124,13 +124,13 @@ _HOME = {
     "Result": "evaluation",
     "Screened": "fast",
     "SearchResult": "result",
-    "Seconds": "_budget",
+    "Seconds": "swap._budget",
     "Simulation": "simulation",
     "Strategy": "strategy",
-    "Surrogate": "decorator",
+    "Surrogate": "swap.decorator",
     "Trace": "replays",
-    "UnfamiliarWarning": "_familiar",
-    "Winner": "decorator",
+    "UnfamiliarWarning": "swap._familiar",
+    "Winner": "swap.decorator",
     "constrained": "costs",
     "cost_names": "costs",
     "cost_unit": "costs",
@@ -139,7 +139,7 @@ _HOME = {
     "expected_hypervolume_improvement": "acquisition",
     "expected_improvement": "acquisition",
     "export": "exports",
-    "familiarity": "_familiar",
+    "familiarity": "swap._familiar",
     "fronts": "pareto",
     "get_acquisition": "acquisition",
     "get_cost": "costs",
@@ -159,7 +159,7 @@ _HOME = {
     "run": "study",
     "simulate": "simulation",
     "strategy_class": "_registry",
-    "surrogate": "decorator",
+    "surrogate": "swap.decorator",
     "torch_source": "exports",
     "upper_confidence_bound": "acquisition",
 }

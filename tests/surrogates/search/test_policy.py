@@ -7,8 +7,8 @@ import pytest
 
 from archcast.encoders.errors import InvalidSettingError
 from archcast.search import Seconds
-from archcast.search._budget import capacity, parse_budget
-from archcast.search._policy import Pace, is_apart, make_plan, value_of_training
+from archcast.search.swap._budget import capacity, parse_budget
+from archcast.search.swap._policy import Pace, is_apart, make_plan, value_of_training
 
 
 @pytest.mark.parametrize("budget", range(12))

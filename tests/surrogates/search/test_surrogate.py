@@ -178,7 +178,7 @@ def test_two_candidates_are_one_only_if_nothing_differs(prior):
     assert trained == [(0.1, 3)]
     train({"ops": SPECS[0], "lr": 0.01})
     train(arch, epochs=6)
-    assert set(train._swap.candidates.names) == {
+    assert set(train._account.candidates.names) == {
         f'{{"lr": 0.1, "ops": "{SPECS[0]}"}}',
         f'{{"lr": 0.01, "ops": "{SPECS[0]}"}}',
         f'{{"lr": 0.1, "ops": "{SPECS[0]}"}} with {{"epochs": 6}}',
@@ -201,7 +201,7 @@ def test_dataclasses_and_trials_are_what_they_hold(prior):
     train(Choice(SPECS[0]))
     assert trainer.trained == [Choice(SPECS[0])]
     train(Choice(SPECS[0], lr=0.2))
-    assert len(train._swap.candidates.names) == 2
+    assert len(train._account.candidates.names) == 2
     other, counted = swapped(
         prior, Trainer(lambda trial: 70.0), space=None,
         to_network=lambda trial: SPACE.graph(trial.suggest(SPECS[0])),
@@ -574,4 +574,4 @@ def test_the_unfamiliar_is_warned_of_once_and_calibrated_longer(prior):
         warnings.simplefilter("error")
         for spec in specs:
             train(spec)
-    assert train._swap.plan.start == 2 * known._swap.plan.start
+    assert train._account.plan.start == 2 * known._account.plan.start

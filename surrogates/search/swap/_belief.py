@@ -13,11 +13,11 @@ from archcast.encoders.errors import InvalidSettingError
 from archcast.encoders.tabular import feature_names
 from archcast.forecast import Familiarity
 from archcast.predictors import Predictor
-from archcast.search._candidates import Candidates
-from archcast.search._extras import Narrowed
-from archcast.search._familiar import familiarity
 from archcast.search.forecaster import Forecaster, Remembered, usual_prior
 from archcast.search.objectives import Objective
+from archcast.search.swap._candidates import Candidates
+from archcast.search.swap._extras import Narrowed
+from archcast.search.swap._familiar import familiarity
 
 __all__ = ["Belief", "Unit"]
 

@@ -14,17 +14,17 @@ from typing import Any, Final
 import numpy as np
 
 from archcast.encoders.errors import EvaluationError, InvalidSettingError
-from archcast.search import _policy
-from archcast.search._arguments import split_call
-from archcast.search._belief import Belief
-from archcast.search._budget import Seconds, capacity
-from archcast.search._candidates import Candidate, Candidates
-from archcast.search._familiar import UnfamiliarWarning
-from archcast.search._report import Report, make_report, note_of
-from archcast.search._settings import Settings, one_number
 from archcast.search.journal import Answer, Journal, Trial, now
+from archcast.search.swap import _policy
+from archcast.search.swap._arguments import split_call
+from archcast.search.swap._belief import Belief
+from archcast.search.swap._budget import Seconds, capacity
+from archcast.search.swap._candidates import Candidate, Candidates
+from archcast.search.swap._familiar import UnfamiliarWarning
+from archcast.search.swap._report import Report, make_report, note_of
+from archcast.search.swap._settings import Settings, one_number
 
-__all__ = ["Swap"]
+__all__ = ["Account"]
 
 #: Candidates whose familiarity is looked at, and how many of them may be far away by chance.
 _LOOKED_AT: Final = 5
@@ -33,7 +33,7 @@ _BY_CHANCE: Final = 2
 _POLL: Final = 0.2
 
 
-class Swap:
+class Account:
     """One training function's measurements, forecasts and budget, in one process.
 
     All methods may be called by several threads; training itself runs side by side.

@@ -17,9 +17,9 @@ from archcast.encoders.errors import ArchcastError, EvaluationError
 from archcast.encoders.graph import ComputeGraph, pack, unpack
 from archcast.encoders.spaces import recognise
 from archcast.encoders.tabular import feature_names, tabular
-from archcast.search._arguments import JOINT, NotPlainError, canonical, leaves, plain
-from archcast.search._extras import Codec
 from archcast.search.domain import Domain
+from archcast.search.swap._arguments import JOINT, NotPlainError, canonical, leaves, plain
+from archcast.search.swap._extras import Codec
 
 __all__ = ["Candidate", "Candidates"]
 

@@ -13,14 +13,14 @@ from typing import Any, Final, Literal, NamedTuple
 from archcast.encoders.errors import EvaluationError, InvalidSettingError
 from archcast.encoders.spaces import Space
 from archcast.predictors import Predictor
-from archcast.search._arguments import signature_of
-from archcast.search._belief import Unit
-from archcast.search._budget import Seconds, parse_budget
-from archcast.search._report import Report
-from archcast.search._settings import Settings
-from archcast.search._swap import Swap
 from archcast.search.domain import Domain
 from archcast.search.journal import Answer
+from archcast.search.swap._account import Account
+from archcast.search.swap._arguments import signature_of
+from archcast.search.swap._belief import Unit
+from archcast.search.swap._budget import Seconds, parse_budget
+from archcast.search.swap._report import Report
+from archcast.search.swap._settings import Settings
 
 __all__ = ["Surrogate", "Winner", "surrogate"]
 
@@ -58,7 +58,7 @@ class Surrogate:
         self._function, self._settings = function, settings
         self._form = signature_of(function)
         self._opening = threading.Lock()
-        self._opened: Swap | None = None
+        self._opened: Account | None = None
         update_wrapper(self, function)
 
     def __call__(self, *args: Any, **kwargs: Any) -> float:
@@ -69,7 +69,7 @@ class Surrogate:
             InvalidSettingError: nothing may be trained and the forecasts have no unit.
             Exception: what the function raised, unless ``on_error="forecast"``.
         """
-        return self._swap.answer(args, kwargs)
+        return self._account.answer(args, kwargs)
 
     def measured(self, *args: Any, **kwargs: Any) -> float:
         """Train an architecture for real, unless it was; it is spent from the budget.
@@ -77,7 +77,7 @@ class Surrogate:
         Raises:
             InvalidSettingError: the budget is spent.
         """
-        return self._swap.measure(self._swap.candidate(args, kwargs))
+        return self._account.measure(self._account.candidate(args, kwargs))
 
     def forecast(self, *args: Any, **kwargs: Any) -> Answer:
         """What is expected of an architecture, with the 90 % interval; nothing is trained.
@@ -85,7 +85,7 @@ class Surrogate:
         Raises:
             NotFittedError: nothing was measured yet, and the predictor only ranks.
         """
-        return self._swap.forecast(self._swap.candidate(args, kwargs).key)
+        return self._account.forecast(self._account.candidate(args, kwargs).key)
 
     def confirm(self, k: int | None = None) -> Winner:
         """Train the most promising candidates that were only forecast, and name the winner.
@@ -103,17 +103,17 @@ class Surrogate:
             EvaluationError: no candidate is known.
             Exception: what the function raised; what was measured is kept, call it again.
         """
-        swap = self._swap
+        account = self._account
         done = 0
-        while (k is None or done < k) and (key := swap.best_untrained()) is not None:
-            swap.train(key, "confirm")
+        while (k is None or done < k) and (key := account.best_untrained()) is not None:
+            account.train(key, "confirm")
             done += 1
-        best = swap.best()
+        best = account.best()
         if best is None:
             raise EvaluationError(
                 f"{self.__name__}() has answered for no candidate yet; run the search first"
             )
-        call = swap.candidates.arguments(best[0])
+        call = account.candidates.arguments(best[0])
         arch = None
         if call is not None:
             arch = next(iter(self._form.bind(*call[0], **call[1]).arguments.values()))
@@ -122,7 +122,7 @@ class Surrogate:
 
     def report(self) -> Report:
         """How right the forecasts were, and what was saved; print it."""
-        return self._swap.report()
+        return self._account.report()
 
     def close(self) -> None:
         """Let go of the journal; the next call opens it again."""
@@ -133,10 +133,10 @@ class Surrogate:
 
     # ----------------------------------------------------------------- private
     @property
-    def _swap(self) -> Swap:
+    def _account(self) -> Account:
         with self._opening:
             if self._opened is None or self._opened.process != os.getpid():
-                self._opened = Swap(self._function, self._form, self._settings)
+                self._opened = Account(self._function, self._form, self._settings)
             return self._opened
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:

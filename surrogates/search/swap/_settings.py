@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from archcast.encoders.errors import EvaluationError
 from archcast.predictors import Predictor
-from archcast.search._belief import Unit
-from archcast.search._budget import Seconds
 from archcast.search.domain import Domain
+from archcast.search.swap._belief import Unit
+from archcast.search.swap._budget import Seconds
 
 __all__ = ["Settings", "one_number"]
 
