@@ -11,7 +11,10 @@ Every training is a look-up; an architecture is trained once.
 What takes minutes a run was run less often or for fewer trainings (`--strategies`, `--benchmarks`,
 `--seeds`, `--trainings`; finished runs are kept in `--work`): *runs* says how often, a dash stands
 where runs had ended. All runs that a prior guides have the same one, so they are more alike than
-others, and their intervals tell nothing of how lucky that prior is on a table.
+others, and their intervals tell nothing of how lucky that prior is on a table. Settings of
+`forecast` were settled with TransNAS micro, the size space and NAS-Bench-101 in view, the division
+of the swap's budget with TransNAS micro and the size space: there, these two are not held out. On
+NAS-Bench-201 they are.
 """
 
 from __future__ import annotations
