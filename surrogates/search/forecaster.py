@@ -15,7 +15,7 @@ from archcast._shipped import predictor_for, universal
 from archcast._tasks import get_task, tasks
 from archcast.encoders.errors import InvalidLabelsError, InvalidSettingError, NotFittedError
 from archcast.predictors import Predictor, State
-from archcast.search._correction import Correction, Shape, likeliest
+from archcast.predictors._correction import Correction, Shape, likeliest
 from archcast.search._memory import Memory
 from archcast.search.objectives import Objective
 

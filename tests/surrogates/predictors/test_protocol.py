@@ -23,7 +23,7 @@ from archcast.predictors import (
     register,
     save_predictor,
 )
-from archcast.predictors._adapted import student
+from archcast.predictors._correction import student
 
 
 class Mean(Predictor):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from itertools import product
 from statistics import NormalDist
@@ -10,13 +11,13 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from archcast.predictors._adapted import student
 from archcast.predictors._kernel import matern
 
 FloatArray = NDArray[np.float64]
 
-#: Tried by their evidence: inverse length scale in units of the space's median distance, variance
-#: of the smooth rest, of the prior's slope, and of the noise, all next to the labels' variance.
+#: Tried by their evidence: inverse length scale, for distances that are about 1 in the mean,
+#: variance of the smooth rest, of the prior's slope, and of the noise, all next to the labels'
+#: variance.
 _RATES: Final = (0.3, 0.6, 1.2)
 _LOCAL: Final = (0.03, 0.3, 1.0)
 _TRUST: Final = (0.05, 1.0)
@@ -74,7 +75,7 @@ class Correction:
         """Learn from n measurements.
 
         Args:
-            near: (n, n) distances between them, in units of the space's median distance.
+            near: (n, n) distances between them, about 1 in the mean.
             prior: (n,) prior forecasts.
             rest: (n,) what the prior missed, on a scale where labels have variance one.
             shape: of the process; see :func:`likeliest`.
@@ -175,3 +176,24 @@ def _covariance(shape: Shape, near: FloatArray, a: FloatArray, b: FloatArray) ->
     """(m, n) covariance of m and n architectures at these distances, noise left out."""
     slope = shape.trust * np.multiply.outer(a, b)
     return _OFFSET**2 + slope + shape.local * matern(near, shape.rate)
+
+
+def student(level: float, freedom: int) -> float:
+    """Quantile of Student's t distribution.
+
+    Reference:
+        Abramowitz and Stegun, "Handbook of Mathematical Functions", 1964, 26.7.5; exact for one
+        and two degrees of freedom.
+    """
+    if freedom == 1:
+        return math.tan(math.pi * (level - 0.5))
+    if freedom == 2:
+        side = 2 * level - 1
+        return side * math.sqrt(2 / (1 - side * side))
+    z = NormalDist().inv_cdf(level)
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return z + sum(term / freedom**power for power, term in enumerate(terms, 1))
