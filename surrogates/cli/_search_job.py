@@ -31,10 +31,14 @@ from archcast.search import (
     strategy_class,
 )
 from archcast.search.evaluation import BatchEvaluate, Evaluate
+from archcast.search.strategies.screen import ScreenSearch, has_codes
 
 Source = Literal["forecast", "table", "training"]
 #: Candidates that are forecast together.
 _BATCH: Final = 128
+#: Of those screened, how many are kept: so many at least, and for each that is shown, whose network
+#: others may equal.
+_KEPT, _KEPT_EACH = 200, 10
 #: Data set -> classes, for spaces that are at home on CIFAR-10.
 _CLASSES: Final = {"cifar10": 10, "cifar100": 100, "imagenet16-120": 120}
 _SMALL_IMAGES: Final = {"imagenet16-120": 16}
@@ -55,6 +59,8 @@ class Wish:
     direction: str | None
     options: Sequence[str]
     seed: int
+    budget: int | None = None
+    top: int = 5
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,8 @@ class Job:
         source: where the task's values come from.
         facts: what a journal must agree with.
         told: where values come from, in words.
+        trials: how many are forecast in full and kept, of all that the strategy looks at; None
+            where every candidate is a trial.
     """
 
     strategy: Strategy
@@ -76,6 +84,7 @@ class Job:
     source: Source
     facts: dict[str, Any]
     told: str
+    trials: int | None = None
 
     @property
     def domain(self) -> Domain:
@@ -122,7 +131,7 @@ def plan(wish: Wish) -> Job:
         source, told = "forecast", "forecast; nothing is trained"
     objectives = (task, *extra)
     name = wish.strategy or ("forecast" if source != "forecast" else "")
-    name = name or ("nsga2" if extra else "evolution")
+    name = name or _usual(domain, bool(extra))
     facts = {
         "space": domain.space.name,
         "objectives": [f"{o.name}:{o.direction}" for o in objectives],
@@ -131,8 +140,21 @@ def plan(wish: Wish) -> Job:
     given: dict[str, Any] = {"objective": objectives if extra else task}
     if isinstance(evaluate, Simulation) and len(evaluate.fidelities) > 1:
         given["fidelities"] = evaluate.fidelities
+    if source == "forecast" and name == ScreenSearch.name and wish.budget is not None:
+        given["candidates"] = wish.budget
     strategy = _strategy(name, domain, objectives, wish, given)
-    return Job(strategy, evaluate, objectives, source, facts, told)
+    trials = None
+    if source == "forecast" and isinstance(strategy, ScreenSearch):
+        trials = min(max(_KEPT, _KEPT_EACH * wish.top), strategy.candidates)
+        facts["candidates"] = strategy.candidates
+    return Job(strategy, evaluate, objectives, source, facts, told, trials)
+
+
+def _usual(domain: Domain, several: bool) -> str:
+    """The strategy of forecasts alone."""
+    if several:
+        return "nsga2"
+    return ScreenSearch.name if has_codes(domain) else "evolution"
 
 
 def _asks_for_short_ones(strategy: str | None) -> bool:

@@ -13,7 +13,7 @@ from archcast.cli import _render
 from archcast.cli._numbers import quantity
 from archcast.cli._render import Column
 from archcast.cli._search_job import Forecasts, Job
-from archcast.search import SearchResult, list_strategies, strategy_class
+from archcast.search import Fidelity, SearchResult, list_strategies, strategy_class
 from archcast.search.journal import Trial
 
 #: Architectures whose graphs are built at once.
@@ -159,7 +159,7 @@ def _summary(job: Job, result: SearchResult) -> str:
     failed = sum(trial.state == "failed" for trial in result.trials)
     partly = sum(trial.state == "done" and trial.fidelity < 1 for trial in result.trials)
     kinds = {
-        "forecast": f"{done} architectures forecast, none trained: confirm the best by training",
+        "forecast": f"{_forecast(job, done)} forecast, none trained: confirm the best by training",
         "table": f"{done} trainings looked up",
         "training": f"{done} trainings",
     }
@@ -175,12 +175,24 @@ def _summary(job: Job, result: SearchResult) -> str:
     return ", ".join(parts)
 
 
+def _forecast(job: Job, done: int) -> str:
+    """How many were forecast; a search that only tells what it kept does not know."""
+    screened = getattr(job.strategy, "screened", 0) if job.trials is not None else 0
+    return f"{screened:,} candidates" if screened else f"{done} architectures"
+
+
 def _caveats(job: Job) -> Iterator[str]:
     """What one should know before believing it."""
     if isinstance(job.evaluate, Forecasts) and job.evaluate.ranks_only:
         yield (
             f"no predictor of {job.objectives[0].name} ships: the numbers are scores of the "
             "universal predictor, which rank architectures and have no unit"
+        )
+    fidelity = getattr(job.strategy, "fidelity", None)
+    if isinstance(fidelity, Fidelity) and fidelity.kind == "distilled":
+        yield (
+            "most candidates were forecast by small networks that learned from forecasts (rank "
+            f"correlation {fidelity.spearman:.2f}); what is shown is forecast in full"
         )
     if job.source == "table" and "prior" in inspect.signature(type(job.strategy)).parameters:
         yield (

@@ -58,14 +58,19 @@ def search(
         typer.Option(
             "--strategy",
             metavar="NAME",
-            help="See --list. Default: forecast; with forecasts alone evolution, or nsga2 for "
-            "several objectives.",
+            help="See --list. Default: forecast; with forecasts alone screen, or nsga2 for "
+            "several objectives, or evolution where a space is not made of choices.",
             autocompletion=complete_strategy,
         ),
     ] = None,
     budget: Annotated[
         int | None,
-        typer.Option("--budget", "-n", help="Trials in all; 200, or 2000 with forecasts alone."),
+        typer.Option(
+            "--budget",
+            "-n",
+            help="Trials in all; 200, or 2000 with forecasts alone. With screen the candidates "
+            "that are forecast: 100000.",
+        ),
     ] = None,
     seconds: Annotated[
         float | None, typer.Option("--seconds", help="Stop when trials have taken as long.")
@@ -186,10 +191,11 @@ def search(
             direction,
             option or (),
             seed,
+            budget,
+            top,
         )
     )
-    if budget is None and seconds is None:
-        budget = 2000 if job.source == "forecast" else 200
+    budget = _trials(job, budget, seconds)
     result, code = _searched(job, budget, seconds, journal, resume, retry_failed, workers)
     report.tell(job, result)
     report.show(job, result, top, json)
@@ -235,6 +241,15 @@ def _check(
         raise UsageError("--resume goes with --journal FILE, the search to go on with")
     if retry_failed and not resume:
         raise UsageError("--retry-failed goes with --resume: it is about trials of an earlier run")
+
+
+def _trials(job: Job, budget: int | None, seconds: float | None) -> int | None:
+    """How many trials there are to be; None for no bound."""
+    if job.trials is not None:  # the budget is of candidates, which are no trials
+        return job.trials
+    if budget is None and seconds is None:
+        return 2000 if job.source == "forecast" else 200
+    return budget
 
 
 def _searched(

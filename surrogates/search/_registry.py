@@ -16,6 +16,7 @@ _OWN: Final = {
     "evolution": ("evolution", "RegularizedEvolution"),
     "local": ("local", "LocalSearch"),
     "forecast": ("guided", "ForecastSearch"),
+    "screen": ("screen", "ScreenSearch"),
     "bananas": ("guided", "Bananas"),
     "boshnas": ("boshnas", "Boshnas"),
     "gbdt-nas": ("gbdt_nas", "GBDTNAS"),

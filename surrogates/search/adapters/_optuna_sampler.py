@@ -131,7 +131,7 @@ class ForecastSampler(BaseSampler):
         """The choices of the next architecture; none where nothing new is left."""
         if not search_space:
             return {}
-        done, values, seen = self._history(study, trial, search_space)
+        done, values, seen, running = self._history(study, trial, search_space)
         if len(seen) < self.startup:
             return {}
         rng = np.random.default_rng([self.seed, trial.number])
@@ -143,7 +143,7 @@ class ForecastSampler(BaseSampler):
             return {}
         forecasters = self._prepare(study)
         self._learn(forecasters, done, values)
-        worth = self._worth(forecasters, pool, values, rng)
+        worth = self._worth(forecasters, pool, values, running, rng)
         return self._pool.params(pool[int(np.argmax(worth))])
 
     def sample_independent(
@@ -183,10 +183,11 @@ class ForecastSampler(BaseSampler):
 
     def _history(
         self, study: Study, trial: FrozenTrial, space: dict[str, BaseDistribution]
-    ) -> tuple[list[str], FloatArray, set[str]]:
-        """Names and values of what was measured; names of all that was tried or is being tried."""
+    ) -> tuple[list[str], FloatArray, set[str], list[str]]:
+        """Names and values of what was measured; names of all trials; those still running."""
         found: dict[str, tuple[float, ...]] = {}
         seen: set[str] = set()
+        running: dict[str, None] = {}
         for other in study.get_trials(deepcopy=False):
             if other.number == trial.number or not space.keys() <= other.params.keys():
                 continue
@@ -194,12 +195,14 @@ class ForecastSampler(BaseSampler):
             if name is None:
                 continue
             seen.add(name)
+            if other.state == TrialState.RUNNING:
+                running[name] = None
             if other.state == TrialState.COMPLETE and np.isfinite(other.values).all():
                 found.setdefault(name, tuple(other.values))
         values = np.array(list(found.values()), np.float64).reshape(
             len(found), len(study.directions)
         )
-        return list(found), values, seen
+        return list(found), values, seen, [name for name in running if name not in found]
 
     def _new(self, pool: list[str], done: list[str]) -> list[str]:
         """Candidates whose network is not that of a measured one by another name, if any are."""
@@ -229,9 +232,10 @@ class ForecastSampler(BaseSampler):
         forecasters: list[Forecaster | None],
         pool: list[str],
         values: FloatArray,
+        running: list[str],
         rng: np.random.Generator,
     ) -> FloatArray:
-        """(n,) how much it is worth to try each candidate."""
+        """(n,) how much it is worth to try each candidate, beside those that are being tried."""
         objectives = self.objectives or ()
         means, stds, merits = [], [], []
         for at, (objective, forecaster) in enumerate(zip(objectives, forecasters, strict=True)):
@@ -241,7 +245,7 @@ class ForecastSampler(BaseSampler):
                 std = np.full(len(pool), _EXACT * (1 + np.ptp(mean)))
                 known = objective.merit(column)
             else:
-                mean, std = forecaster.moments(pool)
+                mean, std = forecaster.moments(pool, beside=running)
                 known = forecaster.merit(_percent(objective, column))
             means.append(mean)
             stds.append(std)

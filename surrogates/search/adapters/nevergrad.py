@@ -97,7 +97,8 @@ class StrategyOptimizer(Optimizer):
         num_workers: evaluations at once.
 
     Raises:
-        InvalidSettingError: the strategy is for another domain or number of objectives.
+        InvalidSettingError: the strategy is for another domain or number of objectives, or, when
+            asked, measures at several fidelities.
     """
 
     def __init__(
@@ -120,6 +121,12 @@ class StrategyOptimizer(Optimizer):
         found = self.strategy.ask(1)
         if not found:
             raise InfeasibleError("every architecture was asked for; give a smaller budget")
+        if found[0].fidelity < 1:
+            self.strategy.forget(found[0])
+            raise InvalidSettingError(
+                f"{self.strategy.name} measures at several fidelities, which nevergrad does not "
+                "know; use the strategy itself"
+            )
         candidate = self.parametrization.spawn_child(new_value=self.loss.value(found[0].spec))
         self._proposals[candidate.uid] = found[0]
         return candidate

@@ -48,6 +48,26 @@ class Coder(ABC):
     def decode(self, codes: Codes) -> list[str]:
         """The canonical texts of (n, P) codes."""
 
+    @abstractmethod
+    def mixed(self, first: Codes, second: Codes, share: float, rng: np.random.Generator) -> Codes:
+        """Children of (n, P) and (n, P) codes, those that are no architecture left out.
+
+        Args:
+            first: where most choices come from.
+            second: where the others come from, one of each child at least.
+            share: of choices, on average, that come from the second.
+            rng: draws them.
+        """
+
+
+def _taken(
+    children: int, choices: int, share: float, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """(children, choices) what comes from the second parent; one of each child at least."""
+    taken = rng.random((children, choices)) < share
+    taken[np.arange(children), rng.integers(choices, size=children)] = True
+    return taken
+
 
 def coder(space: Space[Any], few: int = 0) -> Coder | None:
     """How a space's architectures become codes; None if neither small nor lists of choices.
@@ -97,6 +117,11 @@ class ListCoder(Coder):
         """The texts at these places."""
         return [self.texts[at] for at in codes[:, 0].tolist()]
 
+    def mixed(self, first: Codes, second: Codes, share: float, rng: np.random.Generator) -> Codes:
+        """The second: a place in a list cannot be mixed."""
+        del first, share, rng
+        return second
+
 
 class CellCoder(Coder):
     """Two cells: for each node two edges, each a state times the number of operators, plus one."""
@@ -141,6 +166,11 @@ class CellCoder(Coder):
             found.append(f"normal={normal};reduce={reduce}")
         return found
 
+    def mixed(self, first: Codes, second: Codes, share: float, rng: np.random.Generator) -> Codes:
+        """Both edges of a node come from one parent."""
+        taken = _taken(len(first), first.shape[1] // 2, share, rng)
+        return np.where(np.repeat(taken, 2, axis=1), second, first)
+
     def _read(self, specs: Sequence[str]) -> Codes:
         code, start = self._code, len("normal=")
         rows = [
@@ -179,13 +209,20 @@ class FieldCoder(Coder):
         """Canonical texts."""
         return [self._space.text(cell) for cell in self._cells(codes) if cell is not None]
 
+    def mixed(self, first: Codes, second: Codes, share: float, rng: np.random.Generator) -> Codes:
+        """Every choice from one parent or the other, those without effect set as the space does."""
+        return self._set(np.where(_taken(*first.shape, share, rng), second, first))
+
     def _draw(self, n: int, rng: np.random.Generator) -> Codes:
-        drawn = rng.integers(self._counts, size=(n, len(self._counts)), dtype=np.int32)
+        return self._set(rng.integers(self._counts, size=(n, len(self._counts)), dtype=np.int32))
+
+    def _set(self, codes: Codes) -> Codes:
+        """Canonical codes, those that are no architecture left out."""
         if self._plain:
-            return drawn
+            return codes
         if type(self._space).canonical is LayerSpace.canonical:
-            return self._cut(drawn)
-        rows = [self._row(cell) for cell in self._cells(drawn) if cell is not None]
+            return self._cut(codes)
+        rows = [self._row(cell) for cell in self._cells(codes) if cell is not None]
         return np.array(rows, np.int32).reshape(-1, len(self.offsets))
 
     def _cut(self, codes: Codes) -> Codes:

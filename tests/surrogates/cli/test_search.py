@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from archcast import cli
@@ -72,9 +73,7 @@ def test_forecasts_alone_say_that_nothing_is_trained(capsys):
     best = [float(row["cifar10/test_accuracy"]) for row in rows]
     assert best == sorted(best, reverse=True)
     assert all(float(r["low"]) < b < float(r["high"]) for r, b in zip(rows, best, strict=True))
-    assert err == [
-        "archcast: 60 architectures forecast, none trained: confirm the best by training"
-    ]
+    assert err == ["archcast: 60 candidates forecast, none trained: confirm the best by training"]
 
 
 def test_a_task_without_a_shipped_predictor_is_ranked_and_said_to_be(capsys):
@@ -83,6 +82,58 @@ def test_a_task_without_a_shipped_predictor_is_ranked_and_said_to_be(capsys):
     assert code == 0
     assert "low" not in table(out)[0]
     assert "no unit" in err[0]
+
+
+@pytest.mark.slow
+def test_forecasts_alone_look_at_very_many(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("ARCHCAST_CACHE", str(tmp_path / "cache"))
+    argv = ("--space", "darts", *SHIPPED, "--option", "samples=300", "--option", "polish=50")
+    code, out, err = search(capsys, *argv, "-c", "params<=3M", "--option", "shortlist=200")
+    assert code == 0
+    assert all(float(row["params"]) <= 3e6 for row in table(out))
+    assert "rank correlation" in err[0]
+    assert "forecast in full" in err[0]
+    assert err[1] == (
+        "archcast: 100,000 candidates forecast, none trained: confirm the best by training"
+    )
+
+
+def test_a_screened_journal_is_of_as_many_candidates(capsys):
+    argv = ("--space", "nats_size", *SHIPPED, "--journal", "j.sqlite", "--budget")
+    assert search(capsys, *argv, "30")[0] == 0
+    code, out, err = search(capsys, *argv, "30", "--resume")
+    assert (code, len(table(out))) == (0, 5)
+    assert err == [
+        "archcast: 30 architectures forecast, none trained: confirm the best by training"
+    ]
+    assert search(capsys, *argv, "40", "--resume")[0] == 2
+
+
+def test_a_space_without_codes_is_evolved(capsys, tmp_path):
+    argv = ("--space", "nasbench101", *SHIPPED, "--budget", "40", "--top", "2", "--save", "a.json")
+    code, _, err = search(capsys, *argv)
+    assert code == 0
+    assert json.loads((tmp_path / "a.json").read_text())["strategy"] == "evolution"
+    assert err[0].startswith("archcast: 40 architectures forecast")
+
+
+@pytest.mark.parametrize("strategy", ["forecast", "linas"])
+@pytest.mark.parametrize("source", [{"train_with": "mine_for_search:train"}, {}])
+def test_costs_are_looked_up_and_never_forecast(strategy, source):
+    from archcast.cli._search_job import Wish, plan
+
+    given = {"space": "transnas_macro", "task": SHIPPED[1], "strategy": strategy, "seed": 0,
+             "objectives": ["params", "macs"], "constraints": (), "costs": (), "options": (),
+             "benchmark": None, "train_with": None, "direction": None, **source}  # fmt: skip
+    job = plan(Wish(**given))
+    assert [target.name for target in job.strategy.targets] == [SHIPPED[1], "params", "macs"]
+    specs = job.domain.sample(25, np.random.default_rng(0))
+    for at, spec in enumerate(specs):
+        costs = [-job.domain.cost(name, [spec])[0] for name in ("params", "macs")]
+        job.strategy.tell(spec, [at, *costs])
+    assert len(job.strategy.ask(2)) == 2
+    models = job.strategy._forecasters if strategy == "forecast" else job.strategy._models
+    assert [model is None for model in models] == [False, True, True]
 
 
 def test_one_s_own_function_trains(capsys):
@@ -277,9 +328,10 @@ def stopped(tmp_path, number):
     process = subprocess.Popen(
         command(*argv), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+    assert process.stderr is not None
     said = [process.stderr.readline() for _ in range(4)]
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=240)
     assert all(line.startswith("training") for line in said)  # not on stdout
     with sqlite3.connect(tmp_path / "j.sqlite") as database:
         states = [state for (state,) in database.execute("SELECT state FROM trials")]
@@ -309,7 +361,7 @@ def test_progress_is_live_on_a_terminal_and_never_on_stdout():
     master, slave = pty.openpty()
     argv = (*OWN, "--strategy", "random", "--budget", "10")
     process = subprocess.Popen(command(*argv), stdout=subprocess.PIPE, stderr=slave)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=240)
     os.close(slave)
     shown = os.read(master, 100_000).decode()
     os.close(master)
@@ -325,6 +377,8 @@ def test_a_reader_that_goes_away():
     process = subprocess.Popen(
         command(*argv), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+    assert process.stdout is not None
+    assert process.stderr is not None
     process.stdout.close()
-    assert process.wait(timeout=60) == 141
+    assert process.wait(timeout=240) == 141
     assert "Traceback" not in process.stderr.read()

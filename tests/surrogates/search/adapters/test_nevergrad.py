@@ -68,3 +68,11 @@ def test_another_domain_is_refused(domain, convs):
     loss = ArchitectureLoss(domain, convs)
     with pytest.raises(InvalidSettingError, match="different domains"):
         StrategyOptimizer(loss, get_strategy("random", Domain("nasbench201")))
+
+
+def test_strategies_that_train_partly_are_refused(domain, convs):
+    strategy = get_strategy("successive-halving", domain, fidelities=(0.5, 1.0))
+    optimizer = StrategyOptimizer(ArchitectureLoss(domain, convs), strategy, budget=5)
+    with pytest.raises(InvalidSettingError, match="several fidelities"):
+        optimizer.ask()
+    assert strategy.pending == ()

@@ -11,7 +11,7 @@ pytest.importorskip("optuna")
 import optuna
 
 from archcast.encoders.errors import EvaluationError, InvalidSettingError
-from archcast.search import Objective
+from archcast.search import Forecaster, Objective
 from archcast.search.adapters import Measure
 from archcast.search.adapters.optuna import ArchitectureObjective, CurvePruner, ForecastSampler
 from archcast.search.journal import Journal
@@ -170,6 +170,24 @@ def test_the_same_seed_proposes_the_same(small_domain, convs):
         runs.append([t.user_attrs["spec"] for t in study.trials])
     assert runs[0] == runs[1] != runs[2]
     assert small_domain.feasible(runs[0]).all()
+
+
+def test_running_trials_are_reckoned_with(domain, convs, monkeypatch):
+    """What is being measured counts as known, so that workers look at different places."""
+    objective = ArchitectureObjective(domain, convs)
+    sampler = ForecastSampler(objective, seed=0, candidates=16)
+    study = _study(objective, 3, sampler)
+    running = study.ask(fixed_distributions=objective.distributions)
+    name = sampler._pool.name(running.params)
+    asked, moments = [], Forecaster.moments
+
+    def spy(self, specs, *, beside=()):
+        asked.append(list(beside))
+        return moments(self, specs, beside=beside)
+
+    monkeypatch.setattr(Forecaster, "moments", spy)
+    study.ask(fixed_distributions=objective.distributions)
+    assert asked == [[name]]
 
 
 def _loop(trial):
