@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +14,8 @@ from archcast.encoders.errors import InvalidSettingError, MissingExtraError
 from archcast.search.objectives import Objective
 
 if TYPE_CHECKING:
-    from archcast.search.result import SearchResult
+    from archcast.search.journal import Trial
+    from archcast.search.pareto import Front
     from archcast.search.strategies.map_elites import EliteMap
 
 __all__ = ["plot_curves", "plot_front", "plot_map", "plot_result"]
@@ -27,7 +28,35 @@ _MOST: Final = 3000
 _PANELS: Final = 3
 
 
-def plot_result(result: SearchResult, kind: str = "png") -> bytes:
+class Searched(Protocol):
+    """What pictures show of a :class:`archcast.search.SearchResult`."""
+
+    @property
+    def objectives(self) -> Sequence[Objective]:
+        """What was searched for."""
+        ...
+
+    @property
+    def strategy(self) -> str:
+        """Who searched."""
+        ...
+
+    @property
+    def completed(self) -> list[Trial]:
+        """What was measured fully."""
+        ...
+
+    @property
+    def front(self) -> Front:
+        """What is best in some weighing of the objectives."""
+        ...
+
+    def curve(self) -> FloatArray:
+        """(t,) best value among the first 1, 2, ... full trainings."""
+        ...
+
+
+def plot_result(result: Searched, kind: str = "png") -> bytes:
     """The front if a search had several objectives, else the best so far.
 
     Args:
@@ -47,7 +76,7 @@ def plot_result(result: SearchResult, kind: str = "png") -> bytes:
     return plot_curves({result.strategy or "search": result.curve()}, first, kind)
 
 
-def plot_front(result: SearchResult, kind: str = "png") -> bytes:
+def plot_front(result: Searched, kind: str = "png") -> bytes:
     """All that was measured, two objectives a panel, and the front among it.
 
     Of more than three pairs of objectives the first three are drawn. The front is that of all

@@ -9,7 +9,8 @@ from archcast.encoders.errors import InvalidSettingError
 from archcast.search import get_strategy, replay, simulate
 from archcast.search.replays import Trace
 from archcast.search.strategy import Proposal, Strategy
-from tests.surrogates.search.test_simulation import TASK, sampled  # noqa: F401
+
+TASK = "toy/val_accuracy"
 
 
 class Listed(Strategy):
@@ -30,7 +31,7 @@ class Listed(Strategy):
 
 
 @pytest.fixture
-def toy(sampled):  # noqa: F811
+def toy(sampled):
     return simulate(sampled, TASK)
 
 
@@ -86,7 +87,7 @@ def test_a_replay_is_the_same_each_time_and_resets_the_clock(toy):
     assert toy.seconds == one.seconds[-1] == two.seconds[-1]
 
 
-def test_trainings_of_unknown_length_are_all_as_long(sampled):  # noqa: F811
+def test_trainings_of_unknown_length_are_all_as_long(sampled):
     found = simulate(sampled, "phone/latency_ms")
     trace = replay(listed(found, 1, 2, 3), found, 3, workers=2)
     assert trace.values.tolist() == [1, 2, 3]

@@ -39,6 +39,7 @@ def test_it_measures_as_many_as_the_budget_says_and_tells_the_strategy():
     assert len(result.trials) == len(strategy.history) == len(seen) == 12
     assert {t.spec for t in result.trials} == {m.spec for m in strategy.history}
     assert all(t.values == (value(t.spec),) and t.seconds >= 0 for t in result.trials)
+    assert result.best is not None
     assert result.best.values[0] == max(value(t.spec) for t in result.trials)
 
 
@@ -46,6 +47,7 @@ def test_smaller_is_better_where_the_objective_says_so():
     loss = Objective("own/loss", "min")
     strategy = random_search()
     result = run(strategy, value, 12, objectives=[loss])
+    assert result.best is not None
     assert result.best.values[0] == min(value(t.spec) for t in result.trials)
     assert strategy.history[0].merits == (-value(strategy.history[0].spec),)
 
