@@ -120,6 +120,10 @@ def test_no_function_is_shadowed_by_a_module_of_its_name(name: str) -> None:
         "import archcast.cli",
         "import archcast.datasets",
         "import archcast.encoders",
+        "import archcast.search",
+        "import archcast.search as s; [getattr(s, name) for name in s.__all__]",
+        "from archcast.cli import main; main(['search', '--help'])",
+        "from archcast.cli import main; main(['search', '--list'])",
         "import archcast; archcast.predict; archcast.Forecast; archcast.tasks()",
     ],
 )

@@ -26,7 +26,7 @@ OPTIONS = {
     "boshnas": {"epochs": 10},
     "gbdt-nas": {"start": 10, "top": 5},
     "linas": {"start": 8, "refit": 5, "population": 8, "generations": 2},
-    "weak": {"start": 8, "refit": 5},
+    "weak": {"start": 8, "refit": 5, "predictor": "bayesian-linear"},
     "screen": {"candidates": 64},
     "robot": {"candidates": 64, "proxies": ("params", "flops")},
     "successive-halving": {"fidelities": (0.25, 0.5, 1.0), "eta": 2},
