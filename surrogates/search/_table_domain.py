@@ -170,6 +170,9 @@ class TableDomain(Domain):
         return super().cost(name, specs)
 
     # ----------------------------------------------------------------------------- private
+    def _price(self, names: Sequence[str], specs: Sequence[str]) -> None:
+        super()._price([name for name in names if name not in self._columns], specs)
+
     def _draw(self, n: int, rng: np.random.Generator) -> list[str]:
         drawn = rng.choice(len(self.table.specs), min(n, len(self.table.specs)), replace=False)
         return [self.table.specs[at] for at in drawn.tolist()]

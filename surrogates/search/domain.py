@@ -71,7 +71,6 @@ class Domain:
                 )
         self._features: dict[str, NDArray[np.float32]] = {}
         self._costs: dict[str, dict[str, float]] = {name: {} for name in self.costs}
-        self._graphs: dict[str, ComputeGraph] = {}
 
     @property
     def size(self) -> int | None:
@@ -112,18 +111,14 @@ class Domain:
         """
         if name not in self.costs:
             raise InvalidSettingError(f"no cost is called {name!r}; known: {', '.join(self.costs)}")
+        self._price([name], specs)
         known = self._costs[name]
-        if len(known) > _REMEMBERED:
-            known.clear()
-        missing = [spec for spec in dict.fromkeys(specs) if spec not in known]
-        if missing:
-            found = self.costs[name](self.graphs(missing))
-            known.update(zip(missing, np.asarray(found, np.float64).tolist(), strict=True))
         return np.array([known[spec] for spec in specs], np.float64)
 
     def violation(self, specs: Sequence[str]) -> FloatArray:
         """(n,) by how much the constraints are missed, as shares of the bounds; 0 if kept."""
         total = np.zeros(len(specs))
+        self._price([constraint.cost for constraint in self.constraints], specs)
         for constraint in self.constraints:
             bound = constraint.high if np.isfinite(constraint.high) else constraint.low
             missed = constraint.violation(self.cost(constraint.cost, specs))
@@ -236,6 +231,25 @@ class Domain:
                 f"the nearest found has {', '.join(values)}; loosen a bound"
             )
         return list(found)[:n]
+
+    def _price(self, names: Sequence[str], specs: Sequence[str]) -> None:
+        """Find out costs that are not known yet; a network is built once for all of them."""
+        missing: dict[str, list[str]] = {}
+        for name in dict.fromkeys(names):
+            known = self._costs[name]
+            if len(known) > _REMEMBERED:
+                known.clear()
+            missing[name] = [spec for spec in dict.fromkeys(specs) if spec not in known]
+        wanted = list(dict.fromkeys(spec for part in missing.values() for spec in part))
+        if not wanted:
+            return
+        graphs = dict(zip(wanted, self.graphs(wanted), strict=True))
+        for name, part in missing.items():
+            if part:
+                found = self.costs[name]([graphs[spec] for spec in part])
+                self._costs[name].update(
+                    zip(part, np.asarray(found, np.float64).tolist(), strict=True)
+                )
 
     def _know(self, specs: Sequence[str]) -> None:
         from archcast.encoders.tabular import tabular

@@ -169,7 +169,7 @@ def _named(domain: Domain, name: str) -> Objective:
         costs = ", ".join(domain.costs) or "none"
         raise InvalidSettingError(
             f"{name!r} is neither a task ({', '.join(known)}) nor a cost of the domain ({costs}); "
-            "give an Objective or a Measure"
+            f"give the domain such a cost (costs=[{name!r}]), an Objective or a Measure"
         )
     task = get_task(name)
     return Objective(name, task.direction, task.unit)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archcast.encoders import read
-from archcast.encoders.errors import ArchcastError, EvaluationError
+from archcast.encoders.errors import ArchcastError, EvaluationError, UnreadableModelError
 from archcast.encoders.graph import ComputeGraph, pack, unpack
 from archcast.encoders.spaces import recognise
 from archcast.encoders.tabular import feature_names, tabular
@@ -166,6 +166,10 @@ class Candidates:
             return read(found, self.input_shape)
         except ArchcastError as error:
             if self.to_network is None:
+                if isinstance(error, UnreadableModelError):
+                    raise UnreadableModelError(
+                        f"{error}; to_network= makes one of whatever the loop calls with"
+                    ) from error
                 raise
             raise EvaluationError(
                 f"{_called(self.to_network)} turned {_short(arch)} into {_short(found)}, which "

@@ -95,6 +95,25 @@ def test_rare_architectures_are_found_by_walking(rng):
     assert domain.sample(3, rng) == [domain.text((3, 3, 3, 3, 3, 3))]
 
 
+def test_bounds_on_two_costs_build_a_network_once(rng, monkeypatch):
+    bounds = [Constraint.parse(text) for text in ("params<=0.5M", "layers<=1000")]
+
+    def layers(graphs):
+        return np.array([float(len(g.ops)) for g in graphs])
+
+    domain = Domain("nasbench201", constraints=bounds, costs={"params": params, "layers": layers})
+    built = []
+    graphs = domain.graphs
+    monkeypatch.setattr(domain, "graphs", lambda specs: built.extend(specs) or graphs(specs))
+    specs = domain.space.sample(5, seed=0)
+    kept = domain.feasible(specs)
+    assert built == specs
+    own = domain.space.graphs(specs)
+    assert kept.tolist() == ((params(own) <= 5e5) & (layers(own) <= 1000)).tolist()
+    assert domain.cost("layers", specs).tolist() == layers(own).tolist()
+    assert built == specs
+
+
 def test_what_nobody_meets_is_said_with_the_nearest(rng):
     with pytest.raises(InfeasibleError, match=r"params<=-1; the nearest found has params \d"):
         bounded("params<=-1").sample(1, rng)

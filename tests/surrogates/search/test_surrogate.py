@@ -18,6 +18,7 @@ from archcast.encoders.errors import (
     InvalidSettingError,
     InvalidSpecError,
     NotFittedError,
+    UnreadableModelError,
 )
 from archcast.encoders.spaces import get_space
 from archcast.search import Seconds, surrogate
@@ -265,6 +266,13 @@ def test_a_to_network_that_raises_loses_nothing(prior):
 def test_a_to_network_that_gives_no_network_says_so(prior, given):
     train, trainer = swapped(prior, space=None, to_network=lambda _: given)
     with pytest.raises(EvaluationError, match=r"turned \{'width': 3\} into .* cannot be read"):
+        train({"width": 3})
+    assert not trainer.trained
+
+
+def test_who_needs_a_to_network_is_told(prior):
+    train, trainer = swapped(prior, space=None)
+    with pytest.raises(UnreadableModelError, match=r"from dict.*; to_network= makes one of"):
         train({"width": 3})
     assert not trainer.trained
 

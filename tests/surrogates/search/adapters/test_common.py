@@ -53,6 +53,11 @@ def test_no_objective(domain, wanted):
         Problem(domain, wanted)
 
 
+def test_a_cost_that_the_domain_lacks_is_named_as_such(domain):
+    with pytest.raises(InvalidSettingError, match=r"costs=\['energy'\]"):
+        Problem(domain, ["cifar10/test_accuracy", "energy"])
+
+
 def test_a_function_that_gives_no_number(domain):
     problem = Problem(domain, Measure(Objective("mine"), lambda _spec: "high"))
     with pytest.raises(EvaluationError, match="mine: the function gave 'high'"):
