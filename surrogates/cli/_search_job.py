@@ -229,7 +229,7 @@ def _known_objective(name: str) -> Objective:
         return Objective(name, shipped[name].direction, shipped[name].unit)
     measured = {task for one in datasets.list_benchmarks() for task in datasets.info(one).tasks}
     if name not in measured:
-        near = get_close_matches(name, [*shipped, *sorted(measured)], n=2, cutoff=0.5)
+        near = get_close_matches(name, sorted({*shipped, *measured}), n=2, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "see archcast tasks"
         raise UnknownTaskError(
             f"nobody has measured {name!r}, so it cannot be forecast; {hint} A task of your own "

@@ -9,11 +9,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from archcast import datasets
 from archcast.cli import _render
 from archcast.cli._numbers import quantity
 from archcast.cli._render import Column
 from archcast.cli._search_job import Forecasts, Job
-from archcast.search import Fidelity, SearchResult, list_strategies, strategy_class
+from archcast.search import (
+    DeviceCost,
+    Fidelity,
+    SearchResult,
+    list_strategies,
+    strategy_class,
+)
 from archcast.search.journal import Trial
 
 #: Architectures whose graphs are built at once.
@@ -38,7 +45,7 @@ def list_all(json: bool) -> None:
                 {"strategy": name, "objectives": "", "what": "needs more than is installed"}
             )
             continue
-        what = (inspect.getdoc(kind) or "").partition("\n")[0]
+        what = (inspect.getdoc(kind) or "").partition("\n")[0].replace("``", "")
         several = "several" if kind.multi_objective else "one"
         rows.append({"strategy": name, "objectives": several, "what": what})
     if json:
@@ -199,6 +206,19 @@ def _caveats(job: Job) -> Iterator[str]:
             "the shipped predictors have learned from this table: how fast the best was found says "
             "nothing about a space of your own"
         )
+    yield from _strange_devices(job)
+
+
+def _strange_devices(job: Job) -> Iterator[str]:
+    """Which costs are forecasts for a device that nobody has measured in this space."""
+    for name, cost in job.domain.costs.items():
+        if isinstance(cost, DeviceCost):
+            known = {datasets.info(one).space or one for one in cost.held_out}
+            if job.domain.space.name not in known:
+                yield (
+                    f"{name} was measured on {', '.join(sorted(known))}, never on "
+                    f"{job.domain.space.name}: there it ranks roughly, and its values are a guess"
+                )
 
 
 def _duration(seconds: float) -> str:

@@ -15,6 +15,7 @@ import pytest
 from archcast import cli
 from archcast.cli import _render
 from archcast.encoders.spaces import get_space
+from archcast.search import DeviceCost, get_cost
 
 MINE = """
 import time
@@ -246,6 +247,17 @@ def test_on_a_terminal_it_is_for_people(capsys, monkeypatch):
     assert " % " in out
 
 
+@pytest.mark.parametrize(("benchmark", "strange"), [("fbnet", True), ("nats_size", False)])
+def test_a_device_that_was_never_measured_in_the_space(capsys, monkeypatch, benchmark, strange):
+    macs = get_cost("macs")
+    monkeypatch.setattr(DeviceCost, "held_out", {benchmark: None})
+    monkeypatch.setattr(DeviceCost, "__call__", lambda self, graphs: macs(graphs) / 1e6)
+    argv = ("--space", "nats_size", *SHIPPED, "--cost", "latency_ms:pixel3", "--budget", "5")
+    code, _, err = search(capsys, *argv, "--strategy", "random")
+    assert code == 0
+    assert any("measured on fbnet, never on nats_size" in line for line in err) == strange
+
+
 # -------------------------------------------------------------------------------- what it refuses
 @pytest.mark.parametrize(
     ("argv", "message"),
@@ -254,6 +266,10 @@ def test_on_a_terminal_it_is_for_people(capsys, monkeypatch):
         (SHIPPED, "name a space"),
         (("--space", "nats_sise", *SHIPPED), "did you mean 'nats_size'?"),
         (("--space", "nats_size", "--task", "cifar11/accuracy"), "nobody has measured"),
+        (
+            ("--space", "nats_size", "--task", "cifar10/test_acuracy"),
+            "did you mean cifar10/test_accuracy or cifar100/test_accuracy?",
+        ),
         (("--space", "nats_size", *SHIPPED, "--budget", "0"), "--budget 0: nothing"),
         (("--space", "nats_size", *SHIPPED, "-c", "params<=10"), "meets params<=10"),
         (("--space", "nats_size", *SHIPPED, "-c", "parms<=10M"), "did you mean params"),
