@@ -33,6 +33,7 @@ def test_a_small_space_is_proposed_in_the_order_of_its_forecasts():
     merits = np.sort(Forecaster(domain, SCORE).moments(everything)[0])[::-1]
     assert np.allclose(Forecaster(domain, SCORE).moments(found)[0], merits[:40])
     assert strategy.screened == len(everything)
+    assert strategy.fidelity is not None
     assert strategy.fidelity.kind == "table"
 
 
@@ -107,6 +108,7 @@ def test_settings_that_make_no_sense(given):
 def test_children_are_architectures_of_their_parents(name):
     space, rng = get_space(name), np.random.default_rng(0)
     codes = coder(space)
+    assert codes is not None
     first, second = codes.sample(40, rng), codes.sample(40, rng)
     children = codes.mixed(first, second, 0.3, rng)
     texts = codes.decode(children)
