@@ -211,7 +211,8 @@ class FieldCoder(Coder):
 
     def mixed(self, first: Codes, second: Codes, share: float, rng: np.random.Generator) -> Codes:
         """Every choice from one parent or the other, those without effect set as the space does."""
-        return self._set(np.where(_taken(*first.shape, share, rng), second, first))
+        taken = _taken(len(first), first.shape[1], share, rng)
+        return self._set(np.where(taken, second, first))
 
     def _draw(self, n: int, rng: np.random.Generator) -> Codes:
         return self._set(rng.integers(self._counts, size=(n, len(self._counts)), dtype=np.int32))
