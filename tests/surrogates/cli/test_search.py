@@ -118,13 +118,13 @@ def test_a_space_without_codes_is_evolved(capsys, tmp_path):
     assert err[0].startswith("archcast: 40 architectures forecast")
 
 
-@pytest.mark.parametrize("strategy", ["forecast", "linas"])
+@pytest.mark.parametrize(("strategy", "few"), [("forecast", "pool=40"), ("linas", "generations=2")])
 @pytest.mark.parametrize("source", [{"train_with": "mine_for_search:train"}, {}])
-def test_costs_are_looked_up_and_never_forecast(strategy, source):
+def test_costs_are_looked_up_and_never_forecast(strategy, few, source):
     from archcast.cli._search_job import Wish, plan
 
-    given = {"space": "transnas_macro", "task": SHIPPED[1], "strategy": strategy, "seed": 0,
-             "objectives": ["params", "macs"], "constraints": (), "costs": (), "options": (),
+    given = {"space": "darts", "task": SHIPPED[1], "strategy": strategy, "seed": 0,
+             "objectives": ["params", "macs"], "constraints": (), "costs": (), "options": (few,),
              "benchmark": None, "train_with": None, "direction": None, **source}  # fmt: skip
     job = plan(Wish(**given))
     assert [target.name for target in job.strategy.targets] == [SHIPPED[1], "params", "macs"]
