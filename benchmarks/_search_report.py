@@ -19,18 +19,20 @@ QUERIES = (10, 20, 50, 100, 200, 500)
 CURVE = tuple(np.unique(np.geomspace(5, 500, 40).astype(int)).tolist())
 #: The loop of one's own, and the same with its function swapped: a table of their own.
 LOOP, SWAPPED = "own loop", "own loop, swapped"
+#: Runs from which on an interval is told, and a curve drawn.
+_FEWEST = 3
 #: Digits of regrets: percentages have two, the other units are small.
 _DIGITS = {"%": 2}
 
 
 def middle(values: FloatArray) -> tuple[float, float]:
-    """Mean, and half the width of its 95 % interval by Student's t; (NaN, NaN) without values."""
+    """Mean, and half the width of its 95 % interval by Student's t, NaN of too few runs."""
     from scipy.stats import t
 
     if not len(values) or np.isnan(values).any():
         return np.nan, np.nan
-    if len(values) == 1:
-        return float(values[0]), np.nan
+    if len(values) < _FEWEST:
+        return float(values.mean()), np.nan
     half = t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
     return float(values.mean()), float(half)
 
@@ -181,7 +183,7 @@ def plot(runs: Runs, path: Path, methods: Sequence[str] = ()) -> None:
     for axis, name in zip(axes.flat, names, strict=False):
         for at, method in enumerate(shown):
             found = runs.of(name, method)
-            if found:
+            if len(found) >= _FEWEST or method.startswith("prior"):
                 mean = regrets(found, CURVE).mean(0)
                 style = "-" if at < 10 else "--"
                 axis.plot(CURVE, mean, style, color=colours[method], label=method, lw=1.2)
