@@ -22,8 +22,15 @@ Cost = Callable[[Sequence[ComputeGraph]], FloatArray]
 _DRAWS: Final = 20_000
 _AT_ONCE: Final = 64
 _MOST_AT_ONCE: Final = 2048
-#: Steps of the walk towards the constraints, where draws alone do not meet them.
-_STEPS: Final = 60
+#: Size up to which a space is drawn from that often; larger ones are a tenth as often.
+_SMALL: Final = 100_000
+#: Draws after which, if none kept the constraints, one walks towards them: from so many of those
+#: that were nearest, looking at so many neighbours at once.
+_HOPELESS: Final = 400
+_STARTS: Final = 3
+_LOT: Final = 24
+#: Looks around that found nothing new, after which nothing more is expected.
+_IDLE: Final = 20
 #: Architectures whose features and costs are remembered.
 _REMEMBERED: Final = 200_000
 _SEEDS: Final = 2**31
@@ -140,20 +147,23 @@ class Domain:
         """
         if not self.constraints:
             return self._draw(n, rng)
+        small = self.size is not None and self.size <= _SMALL
+        most = min(_DRAWS, 3 * (self.size or 0)) if small else _DRAWS // 10
         found: dict[str, None] = {}
+        missed: dict[str, float] = {}
         drawn, at_once = 0, _AT_ONCE
-        while len(found) < n and drawn < _DRAWS:
+        while len(found) < n and drawn < most:
             specs = self._draw(at_once, rng)
             at_once = min(2 * at_once, _MOST_AT_ONCE)
             drawn += max(len(specs), 1)
-            keep = self.feasible(specs)
-            found.update(dict.fromkeys(s for s, ok in zip(specs, keep, strict=True) if ok))
-            if not found and drawn >= _DRAWS // 10:
-                break
-            if self.size is not None and drawn >= 3 * self.size:
+            missed = dict(zip(specs, self.violation(specs).tolist(), strict=True))
+            found.update(dict.fromkeys(spec for spec, amount in missed.items() if amount <= 0))
+            if not found and drawn >= _HOPELESS:
                 break
         if not found:
-            found.update(dict.fromkeys(self._walk(n, rng)))
+            starts = sorted(missed, key=lambda spec: missed[spec])[:_STARTS]
+            found.update(dict.fromkeys(self._walk(starts, rng)))
+        self._spread(found, n, rng)
         return list(found)[:n]
 
     def neighbours(self, spec: str) -> list[str]:
@@ -205,32 +215,46 @@ class Domain:
             if self.feasible([near[at]])[0]:
                 yield near[at]
 
-    def _walk(self, n: int, rng: np.random.Generator) -> list[str]:
-        """Go downhill in what the constraints are missed by, from several places."""
-        found: dict[str, None] = {}
-        least, closest = np.inf, ""
-        for start in self._draw(8, rng):
+    def _walk(self, starts: Sequence[str], rng: np.random.Generator) -> list[str]:
+        """Go downhill in what the constraints are missed by, until they are kept."""
+        least, closest = np.inf, starts[0]
+        for start in starts:
             spec, missed = start, float(self.violation([start])[0])
-            for _ in range(_STEPS):
-                near = self._around(spec)
-                amounts = self.violation(near)
-                keep = amounts <= 0
-                found.update(dict.fromkeys(s for s, ok in zip(near, keep, strict=True) if ok))
-                if not near or keep.any() or amounts.min() >= missed:
-                    break
-                spec, missed = near[int(amounts.argmin())], float(amounts.min())
+            while (step := self._step_down(spec, missed, rng)) is not None:
+                spec, missed = step
+                if missed <= 0:
+                    return [spec]
             if missed < least:
                 least, closest = missed, spec
-            if len(found) >= n:
-                break
-        if not found:
-            values = [f"{c.cost} {self.cost(c.cost, [closest])[0]:g}" for c in self.constraints]
-            raise InfeasibleError(
-                f"no architecture of {self.space.name} meets "
-                f"{' and '.join(map(str, self.constraints))}; "
-                f"the nearest found has {', '.join(values)}; loosen a bound"
-            )
-        return list(found)[:n]
+        values = [f"{c.cost} {self.cost(c.cost, [closest])[0]:g}" for c in self.constraints]
+        raise InfeasibleError(
+            f"no architecture of {self.space.name} meets "
+            f"{' and '.join(map(str, self.constraints))}; "
+            f"the nearest found has {', '.join(values)}; loosen a bound"
+        )
+
+    def _step_down(
+        self, spec: str, missed: float, rng: np.random.Generator
+    ) -> tuple[str, float] | None:
+        """A neighbour that misses the constraints by less; None if no neighbour does."""
+        around = self._around(spec)
+        order = rng.permutation(len(around))
+        for start in range(0, len(order), _LOT):
+            near = [around[at] for at in order[start : start + _LOT]]
+            amounts = self.violation(near)
+            if amounts.min() < missed:
+                return near[int(amounts.argmin())], float(amounts.min())
+        return None
+
+    def _spread(self, found: dict[str, None], n: int, rng: np.random.Generator) -> None:
+        """Add what lies around rare architectures that keep the constraints, up to n of them."""
+        idle = 0
+        while len(found) < n and idle < _IDLE:
+            start = list(found)[int(rng.integers(len(found)))]
+            near = next((spec for spec in self._near(start, rng) if spec not in found), None)
+            idle += 1
+            if near is not None:
+                found[near], idle = None, 0
 
     def _price(self, names: Sequence[str], specs: Sequence[str]) -> None:
         """Find out costs that are not known yet; a network is built once for all of them."""

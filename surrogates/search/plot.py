@@ -141,7 +141,7 @@ def plot_curves(curves: Mapping[str, ArrayLike], objective: Objective, kind: str
             axes.fill_between(
                 steps, mean - half, mean + half, step="post", alpha=0.2, color=line.get_color()
             )
-    axes.set_xlabel("full trainings")
+    axes.set_xlabel("architectures, trained or forecast in full")
     axes.set_ylabel(f"best {_label(objective)} so far")
     axes.legend()
     return _file(figure, kind)
