@@ -46,7 +46,8 @@ class ForecastSampler(BaseSampler):
 
     The parameters it chooses are categorical ones and integers, of the objective or, with a
     function, of all trials so far (``search_space`` tells them beforehand). Others, such as a
-    learning rate, are left to ``independent_sampler``.
+    learning rate, are left to ``independent_sampler``; every architecture is tried once, whatever
+    they were, so where they decide much, fix them first or take ``@archcast.search.surrogate``.
 
     Args:
         source: an :class:`~archcast.search.adapters.optuna.ArchitectureObjective`; or a function
