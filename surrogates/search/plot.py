@@ -52,7 +52,7 @@ class Searched(Protocol):
         ...
 
     def curve(self) -> FloatArray:
-        """(t,) best value among the first 1, 2, ... full trainings."""
+        """(t,) best value among the first 1, 2, ... architectures known in full."""
         ...
 
 
@@ -116,7 +116,7 @@ def plot_front(result: Searched, kind: str = "png") -> bytes:
 
 
 def plot_curves(curves: Mapping[str, ArrayLike], objective: Objective, kind: str = "png") -> bytes:
-    """Best value so far against the number of full trainings.
+    """Best value so far against the number of architectures trained, or forecast, in full.
 
     Args:
         curves: name -> (t,) best so far of one search, or (runs, t) of several, of which the mean
