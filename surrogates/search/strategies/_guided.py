@@ -72,6 +72,7 @@ class GuidedSearch(Strategy):
         self._all: list[str] | None = None
         self._looked = False
         self._near: dict[str, list[str]] = {}
+        self._beliefs: dict[str, tuple[float, float]] = {}
 
     # ------------------------------------------------------------- to implement
     @abstractmethod
@@ -105,11 +106,22 @@ class GuidedSearch(Strategy):
         if count != self._learned:
             self._fit(measured[:count])
             self._learned = count
+            self._beliefs.clear()
         return True
+
+    def _believed(self, specs: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+        """:meth:`_moments`, asked of the model once an architecture from one fit to the next."""
+        missing = [spec for spec in dict.fromkeys(specs) if spec not in self._beliefs]
+        if missing:
+            mean, std = self._moments(missing)
+            pairs = zip(mean.tolist(), std.tolist(), strict=True)
+            self._beliefs.update(zip(missing, pairs, strict=True))
+        found = np.array([self._beliefs[spec] for spec in specs], np.float64).reshape(-1, 2)
+        return found[:, 0], found[:, 1]
 
     def _choose(self, pool: list[str], n: int, rng: np.random.Generator) -> list[str]:
         """At most n of the pool, the most worthwhile first."""
-        mean, std = self._moments(pool)
+        mean, std = self._believed(pool)
         if self.acquisition == "its":  # one draw each, so that several differ
             return list(
                 dict.fromkeys(pool[int(self._score(mean, std, rng).argmax())] for _ in range(n))

@@ -87,7 +87,7 @@ class Boshnas(GuidedSearch):
         return mean, self.k1 * noise + self.k2 * ignorance
 
     def _choose(self, pool: list[str], n: int, rng: np.random.Generator) -> list[str]:
-        mean, doubt = self._moments(pool)
+        mean, doubt = self._believed(pool)
         ways = rng.random(n)
         least = self._different(pool, doubt, int((ways < self.unknown).sum()))
         most = self._different(pool, mean + doubt, n - len(least))

@@ -80,6 +80,6 @@ class WeakPredictors(GuidedSearch):
         return self._model._moments(self._encoded(specs))
 
     def _choose(self, pool: list[str], n: int, rng: np.random.Generator) -> list[str]:
-        order = np.argsort(-self._moments(pool)[0], kind="stable")[: self.top]
+        order = np.argsort(-self._believed(pool)[0], kind="stable")[: self.top]
         drawn = rng.choice(order, min(n, len(order)), replace=False)
         return [pool[at] for at in drawn.tolist()]
