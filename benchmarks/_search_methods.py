@@ -151,7 +151,7 @@ def loop_that_trains(asked: Question) -> Trace:
     return _trained(asked.simulation, list(known))
 
 
-def swapped_loop(asked: Question) -> Trace:
+def swapped_loop(asked: Question, *, beyond: bool = False) -> Trace:
     """The same loop with its function swapped, and the best confirmed in the end."""
     simulation, trained = asked.simulation, []
 
@@ -161,6 +161,7 @@ def swapped_loop(asked: Question) -> Trace:
         space=simulation.domain,
         prior=asked.prior,
         direction=simulation.objective.direction,
+        beyond=beyond,
     )
     def train(spec: str) -> float:
         trained.append(spec)
@@ -211,4 +212,5 @@ METHODS: Mapping[str, Method] = {
     "evolution on the prior": evolution_on_forecasts,
     "own loop": loop_that_trains,
     "own loop, swapped": swapped_loop,
+    "own loop, swapped, beyond": partial(swapped_loop, beyond=True),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from statistics import NormalDist
@@ -19,7 +20,7 @@ FloatArray = NDArray[np.float64]
 #: variance of the smooth rest, of the prior's slope, and of the noise, all next to the labels'
 #: variance.
 _RATES: Final = (0.3, 0.6, 1.2)
-_LOCAL: Final = (0.03, 0.3, 1.0)
+LOCALS: Final = (0.03, 0.3, 1.0)
 _TRUST: Final = (0.05, 1.0)
 _NOISES: Final = (0.01, 0.1, 0.5)
 #: Standard deviation of the offset, and weight in labels of the belief that the scale is right.
@@ -146,20 +147,26 @@ class Correction:
         return width if normal > 0 else -width
 
 
-def likeliest(near: FloatArray, prior: FloatArray, rest: FloatArray) -> Shape:
-    """The shape under which n measurements are likeliest, of 54.
+def likeliest(
+    near: FloatArray,
+    prior: FloatArray,
+    rest: FloatArray,
+    locals_: Sequence[float] = LOCALS,
+) -> Shape:
+    """The shape under which n measurements are likeliest, of 18 for each variance of the rest.
 
     Args:
         near: (n, n) distances.
         prior: (n,) prior forecasts.
         rest: (n,) what the prior missed.
+        locals_: variances of the smooth rest to choose from.
     """
-    best, found = -np.inf, Shape(_RATES[1], _LOCAL[1], _TRUST[1], _NOISES[1])
+    best, found = -np.inf, Shape(_RATES[1], locals_[-1], _TRUST[1], _NOISES[1])
     count = len(rest)
     linear = np.multiply.outer(prior, prior)
     for rate in _RATES:
         smooth = matern(near, rate)
-        for local, trust, noise in product(_LOCAL, _TRUST, _NOISES):
+        for local, trust, noise in product(locals_, _TRUST, _NOISES):
             covariance = _OFFSET**2 + trust * linear + local * smooth
             covariance[np.diag_indices(count)] += noise
             lower = np.linalg.cholesky(covariance)

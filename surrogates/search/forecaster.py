@@ -38,6 +38,9 @@ _FAR: Final = 4.0
 _RARE: Final = 0.03
 _FEW: Final = 8
 _NORMAL: Final = 1.4826
+#: Variance of what the prior missed smoothly, next to that of the labels. From few labels a search
+#: would often conclude that there is none, and look nowhere but where the prior says.
+_LOCALS: Final = (1.0,)
 
 
 class Featured(Protocol):
@@ -244,7 +247,7 @@ class Forecaster:
             first = _uncollapsed(merits[:few])
             self._level(first, prior[:few])
             rest = (first - self._centre) / self._spread - prior[:few]
-            shape = likeliest(near[:few, :few], prior[:few] - self._mean_prior, rest)
+            shape = likeliest(near[:few, :few], prior[:few] - self._mean_prior, rest, _LOCALS)
             known = told, shape
             self._shapes = {few: known}
         return known[1]

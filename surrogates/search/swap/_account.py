@@ -18,6 +18,7 @@ from archcast.search.journal import Answer, Journal, Trial, now
 from archcast.search.swap import _policy
 from archcast.search.swap._arguments import split_call
 from archcast.search.swap._belief import Belief
+from archcast.search.swap._beyond import Beyond
 from archcast.search.swap._budget import Seconds, capacity
 from archcast.search.swap._candidates import Candidate, Candidates
 from archcast.search.swap._familiar import UnfamiliarWarning
@@ -53,6 +54,7 @@ class Account:
         facts = {"surrogate": s.task, "direction": self.belief.direction}
         if s.domain is not None:
             facts["space"] = s.domain.space.name
+        self._beyond = Beyond(s.domain, self.belief) if s.beyond and s.domain else None
         self.journal = Journal(s.journal, facts)
         self.pace = _policy.Pace(s.calls)
         self._lock = threading.RLock()
@@ -182,7 +184,9 @@ class Account:
     def plan(self) -> _policy.Plan:
         """How the budget is divided."""
         s = self.settings
-        return _policy.make_plan(self.most, s.start, s.kept, unfamiliar=self.unfamiliar)
+        return _policy.make_plan(
+            self.most, s.start, s.kept, unfamiliar=self.unfamiliar, beyond=s.beyond
+        )
 
     def _look_at(self, candidate: Candidate) -> None:
         """Warn once, and calibrate longer, where the prior has never seen anything alike."""
@@ -342,26 +346,39 @@ class Account:
         return self.train(candidate.key, "asked")
 
     def best_untrained(self) -> str | None:
-        """Key of the candidate whose training is expected to improve most on the best measured."""
+        """Key of the candidate whose training is expected to improve most on the best measured.
+
+        It is claimed; None if the budget or the candidates are spent.
+        """
+        with self._lock:
+            while True:
+                self._sync()
+                chosen = self._most_promising() if self.left > 0 else None
+                if chosen is None or self.journal.claim(chosen, limit=self.most):
+                    self._stale = True
+                    return chosen
+                self._stale = True  # another process was faster
+
+    def _most_promising(self) -> str | None:
         from archcast.search.acquisition import log_expected_improvement
 
-        with self._lock:
-            self._sync()
-            open_ = [
-                key
-                for key in self.candidates.names
-                if key not in self._trials and self.candidates.arguments(key) is not None
-            ]
-            if not open_ or self.left <= 0:
-                return None
-            mean, std = self.belief.moments(open_)
-            measured = self.belief.moments(list(self._learned))[0]
-            best = float(measured.max()) if len(measured) else float(mean.max())
-            gain = np.asarray(log_expected_improvement(mean, std, best))
-            chosen = open_[int(gain.argmax())]
-            claimed = self.journal.claim(chosen, limit=self.most)
-            self._stale = True
-            return chosen if claimed else self.best_untrained()
+        if self._beyond is not None:
+            chosen = self._beyond.choose(self._trials)
+            if chosen is not None:
+                self.candidates.recall(chosen, None)
+            return chosen
+        open_ = [
+            key
+            for key in self.candidates.names
+            if key not in self._trials and self.candidates.arguments(key) is not None
+        ]
+        if not open_:
+            return None
+        mean, std = self.belief.moments(open_)
+        measured = self.belief.moments(list(self._learned))[0]
+        best = float(measured.max()) if len(measured) else float(mean.max())
+        gain = np.asarray(log_expected_improvement(mean, std, best))
+        return open_[int(gain.argmax())]
 
     def best(self) -> tuple[str, float, str] | None:
         """Key, value and source of the best measured, or of the best forecast if none was."""

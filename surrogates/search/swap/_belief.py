@@ -58,7 +58,7 @@ class Belief:
         self.candidates = candidates
         base = usual_prior(task) if prior is None else prior
         kept = base if isinstance(base, Remembered) else Remembered(base)
-        self._base = kept.base
+        self.prior = kept
         self._prior = Narrowed(kept, len(feature_names()))
         self._unit = unit
         self._measured: dict[str, float] = {}
@@ -104,14 +104,15 @@ class Belief:
         self.candidates.settle()
         self._make("%" if self.shares else "")
         if measured:
-            self._forecaster.learn(list(measured), self._inside(list(measured.values())))
+            self._forecaster.learn(list(measured), self.inside(list(measured.values())))
 
     def _make(self, unit: str) -> None:
-        objective = Objective(self.task, self.direction, unit)
-        self._forecaster = Forecaster(self.candidates, objective, prior=self._prior)
+        self.objective = Objective(self.task, self.direction, unit)
+        self._forecaster = Forecaster(self.candidates, self.objective, prior=self._prior)
         self._merits.clear()
 
-    def _inside(self, values: Sequence[float]) -> FloatArray:
+    def inside(self, values: Sequence[float]) -> FloatArray:
+        """Values in the unit of :attr:`objective`."""
         return np.asarray(values, np.float64) * (100.0 if self.fractions else 1.0)
 
     # ------------------------------------------------------------------ asking
@@ -138,7 +139,7 @@ class Belief:
         measured = [key for key in keys if key in self._measured]
         sure = dict.fromkeys(keys, 0.0)
         if measured:
-            values = self._inside([self._measured[key] for key in measured])
+            values = self.inside([self._measured[key] for key in measured])
             sure = dict(zip(measured, self._forecaster.merit(values).tolist(), strict=True))
         pairs = [(sure[key], 0.0) if key in self._measured else self._merits[key] for key in keys]
         both = np.array(pairs, np.float64).reshape(len(keys), 2)
@@ -150,7 +151,7 @@ class Belief:
         graph = candidates[key].graph
         if graph is None and candidates.domain is not None:
             graph = candidates.domain.graphs([candidates[key].spec])[0]
-        found = familiarity(self._base, [] if graph is None else [graph])
+        found = familiarity(self.prior.base, [] if graph is None else [graph])
         return found[0] if found else None
 
 

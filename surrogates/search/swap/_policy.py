@@ -42,7 +42,12 @@ class Plan:
 
 
 def make_plan(
-    budget: int, start: int | None = None, kept: int | None = None, *, unfamiliar: bool = False
+    budget: int,
+    start: int | None = None,
+    kept: int | None = None,
+    *,
+    unfamiliar: bool = False,
+    beyond: bool = False,
 ) -> Plan:
     """Divide a budget.
 
@@ -50,15 +55,18 @@ def make_plan(
         budget: real trainings in all.
         start: trainings to calibrate with; a fifth, at least 3, if None.
         kept: trainings kept back for the end; three fifths if None.
+        beyond: whether those at the end may go to any architecture of the space: as they then
+            are the best spent, only 3 calibrate and all others are kept, if None.
         unfamiliar: whether the predictor has never seen anything alike: it calibrates twice as
             long.
     """
     if budget <= 0:
         return Plan(0, 0)
     most = max(budget - 1, 1) if kept is None else budget
-    first = max(_LEAST, round(_START * budget)) if start is None else start
+    usual = _LEAST if beyond else max(_LEAST, round(_START * budget))
+    first = usual if start is None else start
     first = min(first * (2 if unfamiliar and start is None else 1), most)
-    back = int(_KEPT * budget) if kept is None else kept
+    back = (budget if beyond else int(_KEPT * budget)) if kept is None else kept
     return Plan(first, max(min(back, budget - first), 0))
 
 

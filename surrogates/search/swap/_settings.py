@@ -30,6 +30,7 @@ class Settings:
     unit: Unit | None
     start: int | None
     kept: int | None
+    beyond: bool
     calls: int | None
     journal: str | os.PathLike[str] | None
     on_error: Literal["raise", "forecast"]

@@ -174,6 +174,7 @@ def surrogate(
     prior: Predictor | None = None,
     start: int | None = None,
     confirm: int | None = None,
+    beyond: bool = False,
     calls: int | None = None,
     journal: str | os.PathLike[str] | None = None,
     on_error: Literal["raise", "forecast"] = "raise",
@@ -209,6 +210,9 @@ def surrogate(
         start: trainings to calibrate with; a fifth of the budget if None, and twice that where the
             predictor knows nothing alike.
         confirm: trainings kept back for the end; three fifths of the budget if None.
+        beyond: whether :meth:`Surrogate.confirm` may train architectures of the space that the
+            loop never asked about; it mostly finds better ones. Then only 3 trainings calibrate
+            and all others are kept for the end, unless ``start`` and ``confirm`` say otherwise.
         calls: how many calls there will be, if that is known: the budget is spread over them.
         journal: SQLite file of all results and answers; None keeps them in memory. Restarted with
             the same file, a search loses no measurement. Processes that share a budget need one.
@@ -235,9 +239,15 @@ def surrogate(
             words = ", ".join(repr(word) for word in known)
             raise InvalidSettingError(f"{name} is one of {words}, not {value!r}")
     domain = space if isinstance(space, Domain) or space is None else Domain(space)
+    if beyond and (domain is None or to_network is not None):
+        raise InvalidSettingError(
+            "beyond=True chooses architectures of a space and calls the function with them: it "
+            "needs space=, and cannot go together with to_network="
+        )
     settings = Settings(
         task, amount, domain, direction, to_network, input_shape, prior, unit, start, confirm,
-        calls, journal, on_error, (ignore,) if isinstance(ignore, str) else tuple(ignore), clock,
+        beyond, calls, journal, on_error, (ignore,) if isinstance(ignore, str) else tuple(ignore),
+        clock,
     )  # fmt: skip
 
     def swap(function: Callable[..., Any]) -> Surrogate:
