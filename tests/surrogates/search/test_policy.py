@@ -26,6 +26,13 @@ def test_what_is_unfamiliar_is_calibrated_longer():
     assert make_plan(20, start=3, unfamiliar=True).start == 3  # the person decides
 
 
+def test_who_confirms_beyond_the_loop_keeps_almost_all():
+    plan = make_plan(20, beyond=True)
+    assert (plan.start, plan.kept) == (3, 17)
+    assert make_plan(20, unfamiliar=True, beyond=True).start == 6
+    assert make_plan(20, 5, 10, beyond=True) == make_plan(20, 5, 10)
+
+
 def test_a_training_is_worth_most_where_the_forecast_is_unsure_and_at_the_bar():
     at_bar, above, below = value_of_training(np.array([1.0, 3.0, -1.0]), np.full(3, 0.5), 1.0)
     assert at_bar > 10 * above
