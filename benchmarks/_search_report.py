@@ -18,7 +18,7 @@ QUERIES = (10, 20, 50, 100, 200, 500)
 #: Where the curves of the plot are drawn.
 CURVE = tuple(np.unique(np.geomspace(5, 500, 40).astype(int)).tolist())
 #: The loop of one's own, and the same with its function swapped: a table of their own.
-LOOP, SWAPPED = "own loop", "own loop, swapped"
+LOOP, SWAPPED, BEYOND = "own loop", "own loop, swapped", "own loop, swapped, beyond"
 #: Runs from which on an interval is told, and a curve drawn.
 _FEWEST = 3
 #: Digits of regrets: percentages have two, the other units are small.
@@ -56,7 +56,7 @@ def swap_table(runs: Runs, names: Sequence[str]) -> str:
     """One row a problem and what is told of it: the loop that trains beside the one swapped."""
     rows = []
     for name in names:
-        found, swapped = runs.of(name, LOOP), runs.of(name, SWAPPED)
+        found, swapped, beyond = (runs.of(name, method) for method in (LOOP, SWAPPED, BEYOND))
         if not found or not swapped:
             continue
         problem, few = PROBLEMS[name], [swapped[0].trainings]
@@ -64,9 +64,10 @@ def swap_table(runs: Runs, names: Sequence[str]) -> str:
         plain = runs.of(name, "random")
         kinds = (False, True) if problem.report != problem.task else (False,)
         for reported in kinds:
+            groups = [(found, [CALLS]), (swapped, few), (beyond, few), (plain, few)]
             cells = [
                 _cell(*middle(regrets(group, at, reported=reported)[:, 0]), digits)
-                for group, at in ((found, [CALLS]), (swapped, few), (plain, few), (plain, [CALLS]))
+                for group, at in (*groups, (plain, [CALLS]))
             ]
             told = (problem.report if reported else problem.task).partition("/")[2]
             spent = np.mean([len(run.picks) for run in found])
@@ -74,14 +75,14 @@ def swap_table(runs: Runs, names: Sequence[str]) -> str:
             rows.append([f"{name}: {told}", *counts, *cells])
     head = (
         "regret of", "loops", "trainings", "swapped", "trainings", "the loop", "swapped",
-        "random search with as few", f"random search with {CALLS}",
+        "and beyond", "random search with as few", f"random search with {CALLS}",
     )  # fmt: skip
     return table(head, rows)
 
 
 def ranked(runs: Runs) -> list[str]:
     """Methods of the tables of regret."""
-    return [method for method in runs.methods() if method not in (LOOP, SWAPPED)]
+    return [method for method in runs.methods() if method not in (LOOP, SWAPPED, BEYOND)]
 
 
 def summary_table(runs: Runs) -> str:
@@ -187,10 +188,11 @@ def plot(runs: Runs, path: Path, methods: Sequence[str] = ()) -> None:
                 mean = regrets(found, CURVE).mean(0)
                 style = "-" if at < 10 else "--"
                 axis.plot(CURVE, mean, style, color=colours[method], label=method, lw=1.2)
-        if swapped := runs.of(name, SWAPPED):
-            end = swapped[0].trainings
-            mean = float(regrets(swapped, [end]).mean())
-            axis.plot([end], [mean], "k*", ms=9, label=SWAPPED)
+        for method, mark in ((SWAPPED, "k*"), (BEYOND, "r*")):
+            if swapped := runs.of(name, method):
+                end = swapped[0].trainings
+                mean = float(regrets(swapped, [end]).mean())
+                axis.plot([end], [mean], mark, ms=9, label=method)
         axis.set(title=name, xscale="log", yscale="log")
         axis.title.set_fontsize(9)
         axis.tick_params(labelsize=7)

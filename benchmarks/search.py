@@ -33,7 +33,7 @@ from tqdm import tqdm
 from archcast.encoders._cache import cache_folder
 
 #: Method -> most seeds and trainings: what is slow has fewer, and a swap has a twentieth.
-FEWER = {"own loop, swapped": (30, 25), "prior alone": (1, 100)}
+FEWER = {reports.SWAPPED: (30, 25), reports.BEYOND: (30, 25), "prior alone": (1, 100)}
 #: Strategies that cost nothing go on for longer here, to see when the optimum is found.
 LONG = {"nasbench101": 3000}
 LONG_METHODS = ("random", "evolution")
@@ -44,7 +44,8 @@ SWAP = (
     "A loop of one's own, regularized evolution with 500 calls of a function that trains (50 "
     "members, tournaments of 10; what comes again is not trained again), and the same loop with "
     "`@archcast.search.surrogate(budget=25)` on the function, the rest of the budget spent by "
-    "`confirm()`. Mean regret of the architecture that comes out ± 95 % interval."
+    "`confirm()`: on what the loop asked about, and with `beyond=True` on any architecture of the "
+    "space. Mean regret of the architecture that comes out ± 95 % interval."
 )
 
 
