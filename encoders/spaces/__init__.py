@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, MutableMapping
 from difflib import get_close_matches
+from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import Any, Final
 
 from archcast.encoders.errors import InvalidSpecError
@@ -26,6 +28,8 @@ __all__ = [
     "register",
 ]
 
+#: Entry points by which other packages make their spaces known: ``mine = "package.module:Class"``.
+_GROUP: Final = "archcast.spaces"
 #: What is a file's name rather than a specification.
 _FILE: Final = re.compile(r"[\w./\\~ -]*[a-zA-Z_][\w./\\~ -]*\.[a-zA-Z]\w{1,11}")
 _NAME: Final = re.compile(r"[a-zA-Z][\w-]*", re.ASCII)
@@ -121,16 +125,47 @@ def register(space: Space[Any]) -> Space[Any]:
 
 
 def get_space(name: str) -> Space[Any]:
-    """The space of that name.
+    """The space of that name: the library's, one that was registered, or another package's.
+
+    Packages make theirs known by an entry point of the group ``archcast.spaces``.
 
     Raises:
-        InvalidSpecError: no such space is registered.
+        InvalidSpecError: no such space, or that of another package cannot be loaded.
     """
-    if name not in SPACES:
+    if not _has(name):
         close = get_close_matches(name, SPACES, 1)
         hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(SPACES)}"
         raise InvalidSpecError(f"no search space is called {name!r}{hint}")
     return SPACES[name]
+
+
+def _has(name: str) -> bool:
+    """Whether there is a space of that name; one of another package is loaded."""
+    if name not in SPACES and _NAME.fullmatch(name) and (found := _entry(name)) is not None:
+        SPACES[name] = found
+    return name in SPACES
+
+
+@cache
+def _entry(name: str) -> Space[Any] | None:
+    """Another package's space by name; None if no package has one."""
+    points = list(entry_points(group=_GROUP, name=name))
+    if not points:
+        return None
+    try:
+        found: Any = points[0].load()
+        space = found() if isinstance(found, type) else found
+    except Exception as error:  # another package's module may raise anything
+        raise InvalidSpecError(
+            f"the search space {name!r} of {points[0].value} cannot be loaded: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(space, Space) or space.name != name:
+        raise InvalidSpecError(
+            f"the entry point {name!r} of the group {_GROUP} is no Space of that name: "
+            f"{points[0].value}"
+        )
+    return space
 
 
 def recognise(text: str) -> tuple[Space[Any], str] | None:
@@ -144,7 +179,7 @@ def recognise(text: str) -> tuple[Space[Any], str] | None:
         a known space.
     """
     prefix, colon, rest = text.strip().partition(":")
-    if colon and prefix in SPACES:
+    if colon and _has(prefix):
         return SPACES[prefix], rest
     if _FILE.fullmatch(text.strip()):  # asking every space means importing all of them
         return None

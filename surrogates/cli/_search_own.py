@@ -6,36 +6,26 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from archcast.cli._inputs import UsageError
-from archcast.encoders.spaces import SPACES, Space, get_space
+from archcast.encoders.spaces import Space, get_space
 from archcast.search.evaluation import Evaluate
 
 __all__ = ["find_function", "find_space"]
-
-#: Spaces of other packages: ``name = "package.module:Class"``.
-GROUP: Final = "archcast.spaces"
 
 
 def find_space(name: str) -> Space[Any]:
     """A space by name, or ``module:object`` for one of a person's own.
 
-    Packages make theirs known by an entry point of the group ``archcast.spaces``:
-    ``mine = "my_package:MySpace"``.
-
     Raises:
         InvalidSpecError: no such space.
         UsageError: nothing of that name, or it is no space.
     """
-    if ":" in name:
-        found = _object(name, "--space")
-    elif name in SPACES or not (points := entry_points(group=GROUP, name=name)):
+    if ":" not in name:
         return get_space(name)
-    else:
-        found = _object(next(iter(points)).value, f"--space {name}, entry point")
+    found = _object(name, "--space")
     found = found() if isinstance(found, type) else found
     if not isinstance(found, Space):
         raise UsageError(f"--space {name}: it is a {type(found).__name__}, not a Space")

@@ -133,6 +133,42 @@ def test_own_space_can_be_registered(monkeypatch):
     assert get_space("tiny").graph((0, 0, 0, 1, 0, 0)).source == "tiny"
 
 
+def other_package(folder, monkeypatch, entry):
+    """A package beside ours that has an entry point."""
+    found = folder / "their_spaces-1.0.dist-info"
+    found.mkdir()
+    (found / "METADATA").write_text("Metadata-Version: 2.1\nName: their-spaces\nVersion: 1.0\n")
+    (found / "entry_points.txt").write_text(f"[archcast.spaces]\n{entry}\n")
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setattr("archcast.encoders.spaces.SPACES", dict(SPACES))
+
+
+def test_a_space_of_another_package_is_known_by_its_entry_point(tmp_path, monkeypatch):
+    (tmp_path / "their_spaces.py").write_text(
+        "from archcast.encoders.spaces.nasbench201 import NASBench201\n"
+        "class Theirs(NASBench201):\n"
+        "    name = 'theirs_a'\n"
+    )
+    other_package(tmp_path, monkeypatch, "theirs_a = their_spaces:Theirs")
+    text = NASBench201().sample(1, seed=0)[0]
+    assert recognise(f"theirs_a:{text}") == (get_space("theirs_a"), text)
+    assert get_space("theirs_a").graph(text) == get_space("nasbench201").graph(text)
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ("theirs_b = no_such_module_at_all:Theirs", "cannot be loaded: ModuleNotFoundError"),
+        ("theirs_c = archcast.encoders.spaces.nasbench201:NASBench201", "no Space of that name"),
+        ("theirs_d = math:pi", "no Space of that name"),
+    ],
+)
+def test_a_space_of_another_package_that_is_none_says_so(tmp_path, monkeypatch, entry, says):
+    other_package(tmp_path, monkeypatch, entry)
+    with pytest.raises(InvalidSpecError, match=says):
+        get_space(entry.partition(" ")[0])
+
+
 def test_spaces_that_cannot_be_named_are_refused(monkeypatch):
     class Odd(NASBench201):
         name = "my space:1"

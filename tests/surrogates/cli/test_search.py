@@ -14,7 +14,7 @@ import pytest
 
 from archcast import cli
 from archcast.cli import _render
-from archcast.encoders.spaces import get_space
+from archcast.encoders.spaces import SPACES, get_space
 from archcast.search import DeviceCost, get_cost
 
 MINE = """
@@ -211,12 +211,13 @@ def test_a_space_of_one_s_own(capsys):
     assert json.loads(out.splitlines()[0])["space"] == "mine"
 
 
-def test_a_space_of_a_package_is_known_by_its_entry_point(capsys, tmp_path):
+def test_a_space_of_a_package_is_known_by_its_entry_point(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("archcast.encoders.spaces.SPACES", dict(SPACES))
     folder = tmp_path / "their_package-1.0.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: their-package\nVersion: 1.0\n")
-    (folder / "entry_points.txt").write_text("[archcast.spaces]\ntheirs = mine_for_search:Mine\n")
-    code, out, _ = search(capsys, "--space", "theirs", *SHIPPED, "--budget", "10", "--json")
+    (folder / "entry_points.txt").write_text("[archcast.spaces]\nmine = mine_for_search:Mine\n")
+    code, out, _ = search(capsys, "--space", "mine", *SHIPPED, "--budget", "10", "--json")
     assert code == 0
     assert json.loads(out.splitlines()[0])["space"] == "mine"
 
