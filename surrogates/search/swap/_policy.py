@@ -56,14 +56,14 @@ def make_plan(
         start: trainings to calibrate with; a fifth, at least 3, if None.
         kept: trainings kept back for the end; three fifths if None.
         beyond: whether those at the end may go to any architecture of the space: as they then
-            are the best spent, only 3 calibrate and all others are kept, if None.
+            are the best spent, one calibrates and all others are kept, if None.
         unfamiliar: whether the predictor has never seen anything alike: it calibrates twice as
             long.
     """
     if budget <= 0:
         return Plan(0, 0)
     most = max(budget - 1, 1) if kept is None else budget
-    usual = _LEAST if beyond else max(_LEAST, round(_START * budget))
+    usual = 1 if beyond else max(_LEAST, round(_START * budget))
     first = usual if start is None else start
     first = min(first * (2 if unfamiliar and start is None else 1), most)
     back = (budget if beyond else int(_KEPT * budget)) if kept is None else kept

@@ -211,8 +211,9 @@ def surrogate(
             predictor knows nothing alike.
         confirm: trainings kept back for the end; three fifths of the budget if None.
         beyond: whether :meth:`Surrogate.confirm` may train architectures of the space that the
-            loop never asked about; it mostly finds better ones. Then only 3 trainings calibrate
-            and all others are kept for the end, unless ``start`` and ``confirm`` say otherwise.
+            loop never asked about; it mostly finds better ones. Then one training calibrates
+            (two where nothing alike is known) and all others are kept for the end, unless
+            ``start`` and ``confirm`` say otherwise.
         calls: how many calls there will be, if that is known: the budget is spread over them.
         journal: SQLite file of all results and answers; None keeps them in memory. Restarted with
             the same file, a search loses no measurement. Processes that share a budget need one.

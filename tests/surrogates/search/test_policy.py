@@ -28,8 +28,8 @@ def test_what_is_unfamiliar_is_calibrated_longer():
 
 def test_who_confirms_beyond_the_loop_keeps_almost_all():
     plan = make_plan(20, beyond=True)
-    assert (plan.start, plan.kept) == (3, 17)
-    assert make_plan(20, unfamiliar=True, beyond=True).start == 6
+    assert (plan.start, plan.kept) == (1, 19)
+    assert make_plan(20, unfamiliar=True, beyond=True).start == 2
     assert make_plan(20, 5, 10, beyond=True) == make_plan(20, 5, 10)
 
 
