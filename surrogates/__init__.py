@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from archcast._familiarity import familiarity
     from archcast._predict import predict
     from archcast._shipped import universal
     from archcast._tasks import Task, default_task, get_task, tasks
@@ -23,6 +24,7 @@ __all__ = [
     "Forecast",
     "Task",
     "default_task",
+    "familiarity",
     "get_task",
     "predict",
     "tasks",
@@ -36,6 +38,7 @@ _HOME = {
     "Forecast": "archcast.forecast",
     "Task": "archcast._tasks",
     "default_task": "archcast._tasks",
+    "familiarity": "archcast._familiarity",
     "get_task": "archcast._tasks",
     "predict": "archcast._predict",
     "tasks": "archcast._tasks",

@@ -1,92 +1,151 @@
-"""Familiarity in words: what makes an architecture near to the training set, or far from it."""
+"""How well a predictor knows networks like these: how far to trust its forecasts."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from archcast._strangeness import described, word_of
 from archcast.encoders.graph import ComputeGraph
-from archcast.encoders.tabular import feature_names
-from archcast.forecast import Familiarity, Word
+from archcast.encoders.tabular import tabular
+from archcast.forecast import Familiarity
+from archcast.predictors import Predictor
+from archcast.predictors._adapted import AdaptedPredictor
+from archcast.predictors._cloud import Cloud, nearest
+from archcast.predictors._experts import Experts
+from archcast.predictors._kernel import distances
 from archcast.predictors.tabular_predictor import TabularPredictor
+from archcast.predictors.universal import UniversalPredictor
 
-#: Score from which on a word holds: half of the held-out architectures were farther away, …
-_WORDS: tuple[tuple[float, Word], ...] = (
-    (0.5, "familiar"),
-    (0.1, "near"),
-    (0.001, "far"),
-    (0.0, "alien"),
-)
-#: Sizes that are worth saying by how much they exceed everything seen.
-_SIZES = {
-    "log_weights": "weights",
-    "log_macs": "multiply-accumulates",
-    "log_written": "activations",
-    "log_layers": "layers",
-    "log_widest": "channels",
-}
+__all__ = ["familiarity"]
+
+#: Share of known networks that may be farther from the others than what counts as inside.
+_INSIDE: Final = 0.02
+#: Networks that a space has at least if it is to say what is inside.
+_FEWEST: Final = 10
 
 
-def familiarity(
-    graph: ComputeGraph,
-    x: NDArray[np.float32],
-    near: float,
-    neighbour: int,
-    predictor: TabularPredictor,
-) -> Familiarity:
-    """Describe one architecture.
+@dataclass(frozen=True, slots=True)
+class _Clouds:
+    """Distances of known networks.
+
+    Attributes:
+        inside: to others of their own space.
+        outside: to all other spaces.
+    """
+
+    inside: Cloud
+    outside: Cloud
+
+    def score(self, near: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n,) from 1 inside a known space, over 0.1 at its rim, to 0 far from all."""
+        within = self.inside.score(near)
+        return np.where(within >= _INSIDE, 0.1 + 0.9 * within, 0.1 * self.outside.score(near))
+
+
+#: The last experts asked about, and their clouds.
+_last: list[tuple[Experts, _Clouds]] = []
+
+
+def familiarity(predictor: Predictor, graphs: Sequence[ComputeGraph]) -> list[Familiarity] | None:
+    """How near architectures lie to what a predictor was fitted to.
+
+    For a universal predictor a network is familiar, or near, that is as close to a known space as
+    that space's own networks are; far, if only other known spaces are as far; alien beyond that.
+    For an adapted one it is also familiar, or near, if it is as close to the labelled networks as
+    they are to each other, which ten of them can tell.
 
     Args:
-        graph: the architecture.
-        x: (F,) its features.
-        near: its distance to the training set.
-        neighbour: index of the nearest member of the support.
-        predictor: what it was forecast by.
+        predictor: a task's shipped predictor, a universal one, or one adapted from these.
+        graphs: n architectures.
+
+    Returns:
+        One answer each; None where a predictor of another family cannot tell.
     """
-    cloud = predictor.cloud_
-    score = float(cloud.score(np.array([near]))[0])
-    if near == 0:
-        score = 1.0
-    word: Word = next(word for least, word in _WORDS if score >= least)
-    name = cloud.names[neighbour]
-    if word in ("familiar", "near"):
-        return Familiarity(score, word, name, f"nearest known architecture: {name}")
-    return Familiarity(
-        score, word, name, _strangeness(graph, x, predictor) or f"unlike even {name}"
+    if not graphs:
+        return []
+    x = tabular(graphs).values
+    if isinstance(predictor, TabularPredictor):
+        found = predictor.distribution(x)
+        return [
+            described(graph, x[i], float(found.near[i]), int(found.neighbour[i]), predictor)
+            for i, graph in enumerate(graphs)
+        ]
+    if isinstance(predictor, UniversalPredictor) and len(set(predictor.experts_.spaces)) > 1:
+        return _of_experts(predictor.experts_, graphs, x)
+    if isinstance(predictor, AdaptedPredictor):
+        base = familiarity(predictor.base, graphs)
+        labelled = _of_labels(predictor, x)
+        if base is None or labelled is None:
+            return base or labelled
+        return [max(pair, key=lambda f: f.score) for pair in zip(base, labelled, strict=True)]
+    return None
+
+
+def _of_labels(predictor: AdaptedPredictor, x: NDArray[np.float32]) -> list[Familiarity] | None:
+    """Familiarity by the labelled networks alone; None if they are too few to tell."""
+    if len(predictor.support_) <= _FEWEST:
+        return None
+    own = distances(predictor.support_, predictor.support_)
+    np.fill_diagonal(own, np.inf)
+    inside = Cloud((), np.quantile(nearest(own), np.linspace(0, 1, 101)))
+    apart = nearest(distances(predictor.scaler_.apply(x), predictor.support_))
+    scores = np.where((within := inside.score(apart)) >= _INSIDE, 0.1 + 0.9 * within, 0.0)
+    count = len(predictor.support_)
+    return [
+        Familiarity(
+            score, word_of(score), None,
+            f"like the {count} labelled networks" if score else f"unlike the {count} labelled ones",
+        )
+        for score in scores.tolist()
+    ]  # fmt: skip
+
+
+def _of_experts(
+    experts: Experts, graphs: Sequence[ComputeGraph], x: NDArray[np.float32]
+) -> list[Familiarity]:
+    near = experts.ask(x)[1]
+    scores = _clouds(experts).score(near.min(1))
+    found = []
+    for graph, score, at in zip(graphs, scores.tolist(), near.argmin(1).tolist(), strict=True):
+        strange = sorted(set(graph.labels.values()))
+        reason = (
+            f"operators never seen: {', '.join(strange[:3])}"
+            if strange
+            else f"nearest known space: {experts.spaces[at]}"
+        )
+        found.append(Familiarity(score, word_of(score), experts.spaces[at], reason))
+    return found
+
+
+def _clouds(experts: Experts) -> _Clouds:
+    """Distances of every known space's networks to each other, and to all other spaces."""
+    if _last and _last[0][0] is experts:
+        return _last[0][1]
+    support = experts.support.astype(np.float64)
+    owners = np.unique(experts.owner).tolist()
+    inside, outside = [], []
+    for owner in owners:
+        mine = experts.owner == owner
+        apart = distances(support[mine], support)
+        own = apart[:, mine]
+        np.fill_diagonal(own, np.inf)
+        if mine.sum() > _FEWEST:
+            inside.append(nearest(own))
+        others = [nearest(apart[:, experts.owner == other]) for other in owners if other != owner]
+        outside.append(np.min(others, axis=0))
+    found = _Clouds(_pooled(inside or outside), _pooled(outside))
+    _last[:] = [(experts, found)]
+    return found
+
+
+def _pooled(parts: Sequence[NDArray[np.float64]]) -> Cloud:
+    """Every space counts alike, however many of its networks were kept."""
+    levels = np.linspace(0, 1, 101)
+    return Cloud(
+        (), np.quantile(np.concatenate([np.quantile(part, levels) for part in parts]), levels)
     )
-
-
-def _strangeness(graph: ComputeGraph, x: NDArray[np.float32], predictor: TabularPredictor) -> str:
-    if graph.labels:
-        unknown = sorted(set(graph.labels.values()))
-        more = ", …" if len(unknown) > 3 else ""
-        return f"operators never seen: {', '.join(unknown[:3])}{more}"
-    excess = predictor.members_.excess(x[None])[0]
-    names = feature_names()
-    values = dict(zip(names, x.tolist(), strict=True))
-    for column, what in _SIZES.items():
-        i = names.index(column)
-        low, high = predictor.members_.envelope[:, i].tolist()
-        if values[column] > high + 0.5:
-            return f"{_times(values[column] - high)} times more {what} than anything seen"
-        if values[column] < low - 0.5:
-            return f"{_times(low - values[column])} times fewer {what} than anything seen"
-    top = [i for i in np.argsort(-excess)[:3].tolist() if excess[i] > 0.1]
-    return f"out of the known range in {', '.join(_plain(names[i]) for i in top)}" if top else ""
-
-
-def _times(octaves: float) -> str:
-    factor = 2**octaves
-    return (
-        f"{factor:.1f}"
-        if factor < 10
-        else f"{factor:.0f}"
-        if octaves < 20
-        else f"2^{math.floor(octaves)}"
-    )
-
-
-def _plain(column: str) -> str:
-    return column.removeprefix("log_").replace("_", " ")

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from archcast._familiarity import familiarity
 from archcast._recipe import encode
 from archcast._shipped import predictor_for
+from archcast._strangeness import described
 from archcast._tasks import Task, class_count, default_task, get_task, is_image_like, tasks
 from archcast.encoders import read, read_all
 from archcast.encoders.errors import NotANetworkError, UnknownTaskError
@@ -100,7 +100,7 @@ def _of_task(
         centre, residuals = float(outcome.centre[i]), outcome.scale[i] * outcome.residuals
         std = float(stds[i])
         near = float(outcome.near[i])
-        known = familiarity(graph, x[i], near, int(outcome.neighbour[i]), predictor)
+        known = described(graph, x[i], near, int(outcome.neighbour[i]), predictor)
         strange = _remarks(graph)
         if strange or known.word == "alien":
             residuals = _reserved(residuals, task.forward(predictor.labels_) - centre)

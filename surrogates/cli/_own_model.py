@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from archcast.cli._columns import FORECAST, INTERVAL, MACS, PARAMS, short_names
+from archcast.cli._columns import FAMILIARITY, FORECAST, INTERVAL, MACS, PARAMS, short_names
 from archcast.cli._forecasts import CHUNK, Query, read_each
 from archcast.cli._render import Column, Row
 from archcast.cli._report import Failures
@@ -64,10 +64,13 @@ class OwnModel:
             advance(len(chunk))
 
     def _forecast(self, graphs: Sequence[Any]) -> list[dict[str, Any]]:
+        from archcast._familiarity import familiarity
+
         if not graphs:
             return []
         values, stds = self.predictor.predict(graphs, return_std=True)
         low, high = self.predictor.interval(graphs, 0.9)
+        known = familiarity(self.predictor, graphs) or [None] * len(graphs)
         return [
             {
                 "task": self.task,
@@ -75,27 +78,27 @@ class OwnModel:
                 "unit": self.unit,
                 "std": round(float(s), 6),
                 "interval": [round(float(a), 6), round(float(b), 6)],
+                "familiarity": f.word if f else "",
+                "reason": f.reason if f else "",
+                "notes": [],
             }
-            for v, s, a, b in zip(*map(np.ravel, (values, stds, low, high)), strict=True)
+            for v, s, a, b, f in zip(*map(np.ravel, (values, stds, low, high)), known, strict=True)
         ]
 
 
 #: What a machine reads from a pipe.
 PLAIN = tuple(
     Column(key, key)
-    for key in ("file", "task", "value", "unit", "std", "low", "high", "params", "macs", "seconds")
-)
-
-
-def plain(row: Row) -> dict[str, Any]:
-    """A row with its interval as two values."""
-    low, high = row["interval"]
-    return {**row, "low": low, "high": high}
+    for key in (
+        "file", "task", "value", "unit", "std", "low", "high", "familiarity", "params", "macs",
+        "seconds", "remarks",
+    )
+)  # fmt: skip
 
 
 def pretty(rows: Sequence[Row]) -> list[Column]:
-    """Columns for a terminal."""
+    """Columns for a terminal; familiarity where the model can tell."""
     names = short_names(row["file"] for row in rows)
-    return [
-        Column("network", "file", lambda row: names[row["file"]]), FORECAST, INTERVAL, PARAMS, MACS,
-    ]  # fmt: skip
+    known = [FAMILIARITY] if any(row["familiarity"] for row in rows) else []
+    head = Column("network", "file", lambda row: names[row["file"]])
+    return [head, FORECAST, INTERVAL, *known, PARAMS, MACS]

@@ -73,9 +73,10 @@ def _by_model(model: OwnModel, files: list[str], query: Query, json: bool) -> in
         elif _render.is_terminal():
             answered = [row for row in rows if "error" not in row]
             if answered:
-                _render.write_table(_own_model.pretty(answered), answered, [f"task: {model.task}"])
+                notes = _columns.notes(answered, [f"task: {model.task}"])
+                _render.write_table(_own_model.pretty(answered), answered, notes)
         else:
-            answered = (_own_model.plain(row) for row in rows if "error" not in row)
+            answered = (_columns.plain(row) for row in rows if "error" not in row)
             _render.write_table(_own_model.PLAIN, answered)
     return failures.exit_code
 

@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from archcast.search.simulation import Simulation, simulate
     from archcast.search.strategy import Measured, Proposal, Strategy
     from archcast.search.study import run
+    from archcast.search.swap._account import UnfamiliarWarning
     from archcast.search.swap._budget import Seconds
-    from archcast.search.swap._familiar import UnfamiliarWarning, familiarity
     from archcast.search.swap.decorator import Surrogate, Winner, surrogate
 
 __all__ = [
@@ -82,7 +82,6 @@ __all__ = [
     "expected_hypervolume_improvement",
     "expected_improvement",
     "export",
-    "familiarity",
     "fronts",
     "get_acquisition",
     "get_cost",
@@ -129,7 +128,7 @@ _HOME = {
     "Strategy": "strategy",
     "Surrogate": "swap.decorator",
     "Trace": "replays",
-    "UnfamiliarWarning": "swap._familiar",
+    "UnfamiliarWarning": "swap._account",
     "Winner": "swap.decorator",
     "constrained": "costs",
     "cost_names": "costs",
@@ -139,7 +138,6 @@ _HOME = {
     "expected_hypervolume_improvement": "acquisition",
     "expected_improvement": "acquisition",
     "export": "exports",
-    "familiarity": "swap._familiar",
     "fronts": "pareto",
     "get_acquisition": "acquisition",
     "get_cost": "costs",

@@ -21,17 +21,20 @@ from archcast.search.swap._belief import Belief
 from archcast.search.swap._beyond import Beyond
 from archcast.search.swap._budget import Seconds, capacity
 from archcast.search.swap._candidates import Candidate, Candidates
-from archcast.search.swap._familiar import UnfamiliarWarning
 from archcast.search.swap._report import Report, make_report, note_of
 from archcast.search.swap._settings import Settings, one_number
 
-__all__ = ["Account"]
+__all__ = ["Account", "UnfamiliarWarning"]
 
 #: Candidates whose familiarity is looked at, and how many of them may be far away by chance.
 _LOOKED_AT: Final = 5
 _BY_CHANCE: Final = 2
 #: Seconds between looks at other processes' work.
 _POLL: Final = 0.2
+
+
+class UnfamiliarWarning(UserWarning):
+    """Networks are unlike everything that the predictor has learned from."""
 
 
 class Account:

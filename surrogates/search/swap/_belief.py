@@ -8,6 +8,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from archcast._familiarity import familiarity
 from archcast._tasks import Task, get_task, tasks
 from archcast.encoders.errors import InvalidSettingError
 from archcast.encoders.tabular import feature_names
@@ -17,7 +18,6 @@ from archcast.search.forecaster import Forecaster, Remembered, usual_prior
 from archcast.search.objectives import Objective
 from archcast.search.swap._candidates import Candidates
 from archcast.search.swap._extras import Narrowed
-from archcast.search.swap._familiar import familiarity
 
 __all__ = ["Belief", "Unit"]
 

@@ -48,6 +48,8 @@ def test_measurements_bring_a_shipped_predictor_to_them(table, cells, tmp_path, 
     low, high = mine["interval"]
     assert low < mine["value"] < high
     assert mine["value"] < predict(cells[0], task=TASK).value - 2
+    assert mine["familiarity"] in ("familiar", "near")
+    assert mine["reason"]
     assert mine["macs"] == encoders.read(cells[0]).macs
     assert missing["file"] == "missing.onnx"
     # What was adapted once can be adapted again, under a name of one's own.
@@ -58,6 +60,7 @@ def test_measurements_bring_a_shipped_predictor_to_them(table, cells, tmp_path, 
     head, line = capsys.readouterr().out.splitlines()
     fields = dict(zip(head.split("\t"), line.split("\t"), strict=True))
     assert fields["task"] == "mine/top1"
+    assert fields["familiarity"]
     assert float(fields["low"]) < float(fields["value"])
 
 
