@@ -162,6 +162,7 @@ def swapped_loop(asked: Question, *, beyond: bool = False) -> Trace:
         prior=asked.prior,
         direction=simulation.objective.direction,
         beyond=beyond,
+        seed=asked.seed,
     )
     def train(spec: str) -> float:
         trained.append(spec)

@@ -57,7 +57,7 @@ class Account:
         facts = {"surrogate": s.task, "direction": self.belief.direction}
         if s.domain is not None:
             facts["space"] = s.domain.space.name
-        self._beyond = Beyond(s.domain, self.belief) if s.beyond and s.domain else None
+        self._beyond = Beyond(s.domain, self.belief, s.seed) if s.beyond and s.domain else None
         self.journal = Journal(s.journal, facts)
         self.pace = _policy.Pace(s.calls)
         self._lock = threading.RLock()

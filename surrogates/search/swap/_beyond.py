@@ -21,10 +21,11 @@ class Beyond:
     Args:
         domain: all that may be trained.
         belief: knows the prior, and the unit of what was measured.
+        seed: of the random numbers.
     """
 
-    def __init__(self, domain: Domain, belief: Belief) -> None:
-        self._domain, self._belief = domain, belief
+    def __init__(self, domain: Domain, belief: Belief, seed: int) -> None:
+        self._domain, self._belief, self._seed = domain, belief, seed
         self._objective: Objective | None = None
         self._told: dict[str, float] = {}
 
@@ -58,7 +59,7 @@ class Beyond:
         if objective != self._objective or any(measured.get(k) != v for k, v in self._told.items()):
             self._objective, self._told = objective, {}
             self._search = ForecastSearch(
-                self._domain, objective=objective, prior=self._belief.prior
+                self._domain, objective=objective, prior=self._belief.prior, seed=self._seed
             )
         new = {key: value for key, value in measured.items() if key not in self._told}
         merits = objective.merit(self._belief.inside(list(new.values())))

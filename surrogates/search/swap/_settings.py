@@ -36,6 +36,7 @@ class Settings:
     on_error: Literal["raise", "forecast"]
     ignored: tuple[str, ...]
     clock: Callable[[], float]
+    seed: int
 
 
 def one_number(name: str, given: Any) -> float:

@@ -180,6 +180,7 @@ def surrogate(
     on_error: Literal["raise", "forecast"] = "raise",
     ignore: Sequence[str] = (),
     clock: Callable[[], float] = time.perf_counter,
+    seed: int = 0,
 ) -> Callable[[Callable[..., Any]], Surrogate]:
     """Put a surrogate where training was; a decorator of the function that trains.
 
@@ -221,6 +222,7 @@ def surrogate(
             training counts as spent. Values that are not finite are passed on, or forecast.
         ignore: arguments of the function that do not matter, such as ``verbose``.
         clock: seconds; another one than the wall's times simulated trainings.
+        seed: of the random numbers by which ``beyond`` chooses; all else is determined.
 
     Returns:
         A decorator of functions and methods.
@@ -248,7 +250,7 @@ def surrogate(
     settings = Settings(
         task, amount, domain, direction, to_network, input_shape, prior, unit, start, confirm,
         beyond, calls, journal, on_error, (ignore,) if isinstance(ignore, str) else tuple(ignore),
-        clock,
+        clock, seed,
     )  # fmt: skip
 
     def swap(function: Callable[..., Any]) -> Surrogate:
