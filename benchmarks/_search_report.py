@@ -168,7 +168,10 @@ def write_csv(runs: Runs, path: Path) -> None:
 
 
 def plot(runs: Runs, path: Path, methods: Sequence[str] = ()) -> None:
-    """A panel a problem, a line a method: mean regret against trainings, both logarithmic."""
+    """A panel a problem, a line a method: mean regret against trainings, both logarithmic.
+
+    Nothing is drawn where nothing but swapped loops was run.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -176,6 +179,8 @@ def plot(runs: Runs, path: Path, methods: Sequence[str] = ()) -> None:
 
     shown = [m for m in ranked(runs) if not methods or m in methods]
     names = [n for n in PROBLEMS if any(runs.of(n, m) for m in shown)]
+    if not names:
+        return
     lines = -(-len(names) // 4)
     figure, axes = pyplot.subplots(lines, 4, figsize=(14, 3 * lines), squeeze=False)
     for axis in axes.flat[len(names) :]:
