@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archcast._strangeness import described, word_of
+from archcast.encoders.errors import InvalidSettingError
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.tabular import tabular
 from archcast.forecast import Familiarity
@@ -25,8 +26,9 @@ __all__ = ["familiarity"]
 
 #: Share of known networks that may be farther from the others than what counts as inside.
 _INSIDE: Final = 0.02
-#: Networks that a space has at least if it is to say what is inside.
+#: Networks that a space has at least if it is to say what is inside; labels, likewise.
 _FEWEST: Final = 10
+_TELLING: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +53,30 @@ class _Clouds:
 _last: list[tuple[Experts, _Clouds]] = []
 
 
-def familiarity(predictor: Predictor, graphs: Sequence[ComputeGraph]) -> list[Familiarity] | None:
+def familiarity(
+    predictor: Predictor, graphs: ComputeGraph | Sequence[ComputeGraph]
+) -> list[Familiarity] | None:
     """How near architectures lie to what a predictor was fitted to.
 
-    For a universal predictor a network is familiar, or near, that is as close to a known space as
-    that space's own networks are; far, if only other known spaces are as far; alien beyond that.
-    For an adapted one it is also familiar, or near, if it is as close to the labelled networks as
-    they are to each other, which ten of them can tell.
+    For a universal predictor a network is ``familiar``, or ``near``, that is as close to a known
+    space as that space's own networks are; ``far``, if only other known spaces are as far; and
+    ``alien`` beyond that.
+
+    For an adapted one it is what is as close to the labelled networks as they are to each other:
+    their unit and level are known from them alone. Where the base has the same unit, what it knows
+    counts as well. With less than three labels only the base can tell.
 
     Args:
         predictor: a task's shipped predictor, a universal one, or one adapted from these.
-        graphs: n architectures.
+        graphs: n architectures; see :func:`archcast.encoders.read`.
 
     Returns:
         One answer each; None where a predictor of another family cannot tell.
+
+    Raises:
+        InvalidSettingError: what is given are no graphs.
     """
+    graphs = _checked(graphs)
     if not graphs:
         return []
     x = tabular(graphs).values
@@ -79,30 +90,47 @@ def familiarity(predictor: Predictor, graphs: Sequence[ComputeGraph]) -> list[Fa
         return _of_experts(predictor.experts_, graphs, x)
     if isinstance(predictor, AdaptedPredictor):
         base = familiarity(predictor.base, graphs)
-        labelled = _of_labels(predictor, x)
-        if base is None or labelled is None:
-            return base or labelled
-        return [max(pair, key=lambda f: f.score) for pair in zip(base, labelled, strict=True)]
+        return _of_labels(predictor, x, base or [None] * len(graphs)) or base
     return None
 
 
-def _of_labels(predictor: AdaptedPredictor, x: NDArray[np.float32]) -> list[Familiarity] | None:
-    """Familiarity by the labelled networks alone; None if they are too few to tell."""
-    if len(predictor.support_) <= _FEWEST:
-        return None
-    own = distances(predictor.support_, predictor.support_)
-    np.fill_diagonal(own, np.inf)
-    inside = Cloud((), np.quantile(nearest(own), np.linspace(0, 1, 101)))
-    apart = nearest(distances(predictor.scaler_.apply(x), predictor.support_))
-    scores = np.where((within := inside.score(apart)) >= _INSIDE, 0.1 + 0.9 * within, 0.0)
-    count = len(predictor.support_)
-    return [
-        Familiarity(
-            score, word_of(score), None,
-            f"like the {count} labelled networks" if score else f"unlike the {count} labelled ones",
+def _checked(graphs: object) -> list[ComputeGraph]:
+    found = [graphs] if isinstance(graphs, (ComputeGraph, str)) else graphs
+    if not isinstance(found, Sequence) or not all(isinstance(g, ComputeGraph) for g in found):
+        raise InvalidSettingError(
+            "familiarity is that of graphs; archcast.encoders.read makes one of a file, a module "
+            "or a specification"
         )
-        for score in scores.tolist()
-    ]  # fmt: skip
+    return list(found)
+
+
+def _of_labels(
+    predictor: AdaptedPredictor, x: NDArray[np.float32], base: Sequence[Familiarity | None]
+) -> list[Familiarity] | None:
+    """Familiarity by the labelled networks; None if they are too few to tell."""
+    own = predictor.lone()
+    if len(own) < _TELLING:
+        return None
+    inside = Cloud((), np.quantile(own, np.linspace(0, 1, 101)))
+    apart = distances(predictor.scaler_.apply(x), predictor.support_).min(1)
+    count = len(own)
+    # With few labels the farthest of them is nearer than the farthest network will be.
+    within = np.maximum(inside.score(apart), (apart < own.max() * (1 + 1 / count)) / count)
+    unitless = bool(getattr(predictor.base, "unitless", False))
+    found = []
+    for score, known in zip(within.tolist(), base, strict=True):
+        if score > 0:
+            words = f"like the {count} labelled networks"
+            like = Familiarity(0.1 + 0.9 * score, word_of(0.1 + 0.9 * score), None, words)
+            found.append(max(like, known or like, key=lambda f: f.score) if not unitless else like)
+        elif known is not None and not unitless:
+            found.append(known)
+        else:
+            least = 0.1 * known.score if known is not None else 0.0
+            nearest_space = f"; {known.reason}" if known is not None and known.reason else ""
+            words = f"unlike the {count} labelled networks{nearest_space}"
+            found.append(Familiarity(least, word_of(least), known and known.nearest, words))
+    return found
 
 
 def _of_experts(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,13 +18,17 @@ from archcast.predictors._kernel import Scaler, distances
 from archcast.predictors._protocol import Predictor, State
 
 FloatArray = NDArray[np.float64]
+#: Labels from which on it is known how far apart they are.
+_TELLING: Final = 3
 
 
 class AdaptedPredictor(Predictor):
     """``base(x) + offset + slope * base(x) + g(x)``, all but the base a Gaussian process.
 
     The offset and the slope say how the new space differs as a whole; ``g`` is a Matérn process on
-    the tabular features. How much each may contribute is what makes the labels likeliest.
+    the tabular features. How much each may contribute is what makes the labels likeliest. The
+    offset is that of networks like the labelled: intervals of others are as wide as if it were
+    not known.
 
     Args:
         base: a fitted predictor, of whatever family.
@@ -93,7 +97,32 @@ class AdaptedPredictor(Predictor):
         prior, found = self._prior(X), self.correction_
         near = distances(self.scaler_.apply(_features(X)), self.support_)
         rest, std = found.predict(near, prior - self.level_)
-        return prior + rest, np.hypot(std, found.noise) * found.widening
+        std = np.hypot(np.hypot(std, found.noise), found.offset * self._estranged(near))
+        return prior + rest, std * found.widening
+
+    def _estranged(self, near: FloatArray) -> FloatArray:
+        """How much of what labels say of the level does not carry over to networks unlike them.
+
+        The level of one space tells little of that of another: it is unknown again where a network
+        is much farther from all labelled ones than any of these is from the others.
+
+        Args:
+            near: (m, n) distances to the labelled.
+
+        Returns:
+            (m,) from 0, as near as the labelled are to each other, to 1.
+        """
+        if len(self.support_) < _TELLING:
+            return np.zeros(len(near))
+        usual = float(self.lone().max())
+        beyond = np.maximum(near.min(1) / max(usual, 1e-9) - 1, 0.0)
+        return 1 - np.exp(-beyond)
+
+    def lone(self) -> FloatArray:
+        """(n,) distance of each labelled network to the nearest other."""
+        apart = distances(self.support_, self.support_)
+        np.fill_diagonal(apart, np.inf)
+        return apart.min(1)
 
     def quantiles(self, X: Any, levels: ArrayLike) -> FloatArray:
         """Quantiles of what is forecast, see :meth:`Predictor.quantiles`.

@@ -124,6 +124,11 @@ class Correction:
         return float(np.sqrt(self.variance * self.shape.noise))
 
     @property
+    def offset(self) -> float:
+        """Standard deviation of the offset, had nothing been measured."""
+        return float(np.sqrt(self.variance)) * _OFFSET
+
+    @property
     def widening(self) -> float:
         """What claimed standard deviations were too small by at the measured, or too large."""
         return 1.0 if len(self.missed) < _ENOUGH else float(np.sqrt((self.missed**2).mean()))
