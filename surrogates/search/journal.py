@@ -85,7 +85,8 @@ class Journal:
 
     A trial is claimed before it is trained and finished after: no two processes train the same
     architecture at the same fidelity, and what was finished is there after a kill. A claim of a
-    process that died on this machine is released when the journal is opened.
+    process that died on this machine is released when the journal is opened, even if its parent
+    has not noticed yet.
 
     Args:
         path: the file; None keeps everything in memory.
@@ -314,5 +315,14 @@ def _alive(process: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:  # it is somebody else's
-        return True
-    return True
+        pass
+    return not _zombie(process)
+
+
+def _zombie(process: int) -> bool:
+    """Whether a process has ended and only waits for its parent to ask; Linux alone tells."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_bytes()
+    except OSError:  # not Linux
+        return False
+    return stat.rpartition(b")")[2].split()[:1] in ([b"Z"], [b"X"])  # a name may hold brackets

@@ -1,6 +1,8 @@
 """What a search has found is on disk the moment it is known."""
 
 import math
+import os
+import signal
 import subprocess
 import sys
 
@@ -55,6 +57,28 @@ def test_claims_of_the_killed_are_released_and_results_kept(path):
     with Journal(path, FACTS) as journal:
         assert [(t.spec, t.values) for t in journal.trials()] == [("done", (7.0,))]
         assert journal.claim("half")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only /proc tells of zombies")
+def test_claims_of_zombies_are_released(path):
+    code = (
+        "import sys; from archcast.search.journal import Journal\n"
+        f"Journal(sys.argv[1], {FACTS!r}).claim('half'); print(flush=True); sys.stdin.read()\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert child.stdout.readline()
+        with Journal(path, FACTS) as journal:
+            assert not journal.claim("half")
+        os.kill(child.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # dead, and left unreaped
+        with Journal(path, FACTS) as journal:
+            assert journal.claim("half")
+    finally:
+        child.kill()
+        child.communicate(timeout=60)
 
 
 def test_claims_of_the_living_are_theirs(path):
