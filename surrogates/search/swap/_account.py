@@ -16,12 +16,12 @@ import numpy as np
 from archcast.encoders.errors import EvaluationError, InvalidSettingError
 from archcast.search.journal import Answer, Journal, Trial, now
 from archcast.search.swap import _policy
-from archcast.search.swap._arguments import split_call
+from archcast.search.swap._arguments import called_again, split_call
 from archcast.search.swap._belief import Belief
 from archcast.search.swap._beyond import Beyond
 from archcast.search.swap._budget import Seconds, capacity
 from archcast.search.swap._candidates import Candidate, Candidates
-from archcast.search.swap._report import Report, make_report, note_of
+from archcast.search.swap._report import Report, Told, make_report, note_of
 from archcast.search.swap._settings import Settings, one_number
 
 __all__ = ["Account", "UnfamiliarWarning"]
@@ -68,7 +68,9 @@ class Account:
         self._gaps: list[float] = []
         self._skipped = 0
         self._looked_at: dict[str, bool] = {}
+        self._last: tuple[Sequence[Any], Mapping[str, Any]] | None = None
         self.unfamiliar = False
+        self.candidates.form = self.journal.fact("form of architectures")
         answers = self.journal.answers()
         self._asked = len(answers)
         for key in dict.fromkeys(answer.spec for answer in answers):
@@ -81,8 +83,19 @@ class Account:
         arch, rest = split_call(self.form, args, kwargs, self.settings.ignored)
         with self._lock:
             found = self.candidates.of(arch, rest)
+            if rest and self._beyond is not None:
+                raise self._beyond.refusal(next(iter(rest)))
             self.candidates.remember(found.key, args, dict(kwargs))
+            self._hear(arch, args, kwargs)
             return found
+
+    def _hear(self, arch: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """How the loop calls, so that it can be called like that for others."""
+        self._last = args, kwargs
+        form = self.candidates.form_of(arch)
+        if form != self.candidates.form:
+            self.candidates.form = form
+            self.journal.note("form of architectures", form)
 
     def answer(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> float:
         """What the loop is told."""
@@ -145,7 +158,7 @@ class Account:
                 if self.left > 0 and why and candidate.key not in self._trials:
                     self._stale = True  # another process was faster with this one
                 elif not any(t.state == "running" for t in self._trials.values()):
-                    raise self._mute()
+                    raise self.mute()
                 self._changed.wait(_POLL)
 
     def _reason(self, key: str) -> str | None:
@@ -207,7 +220,7 @@ class Account:
                 stacklevel=4,
             )
 
-    def _mute(self) -> Exception:
+    def mute(self) -> Exception:
         failed = [t for t in self._trials.values() if t.state == "failed"]
         if failed:
             said = json.loads(failed[0].note or "{}").get("error", "unknown")
@@ -232,7 +245,8 @@ class Account:
         call = self.candidates.arguments(key)
         assert call is not None
         with self._lock:
-            before = self.belief.forecast(key) if self.belief.speaks else None
+            belief = self.belief
+            before = Told(*belief.forecast(key), belief.fractions) if belief.speaks else None
         began = self.settings.clock()
         try:
             given = self.function(*call[0], **call[1])
@@ -252,7 +266,7 @@ class Account:
         key: str,
         given: Any,
         seconds: float,
-        before: tuple[float, float, float] | None,
+        before: Told | None,
         why: str,
     ) -> float:
         try:
@@ -282,7 +296,7 @@ class Account:
         key: str,
         seconds: float,
         note: dict[str, Any],
-        before: tuple[float, float, float] | None,
+        before: Told | None,
         why: str,
     ) -> None:
         text = json.dumps(json.loads(note_of(before, why)) | note)
@@ -368,7 +382,7 @@ class Account:
         if self._beyond is not None:
             chosen = self._beyond.choose(self._trials)
             if chosen is not None:
-                self.candidates.recall(chosen, None)
+                self._call_with(chosen)
             return chosen
         open_ = [
             key
@@ -382,6 +396,19 @@ class Account:
         best = float(measured.max()) if len(measured) else float(mean.max())
         gain = np.asarray(log_expected_improvement(mean, std, best))
         return open_[int(gain.argmax())]
+
+    def _call_with(self, spec: str) -> None:
+        """Have a candidate that nobody asked about called as the others were."""
+        self.candidates.recall(spec, None)
+        arch = self.candidates.spoken(spec)
+        args, kwargs = self._last or ((arch,), {})
+        try:
+            self.candidates.remember(spec, *called_again(self.form, args, kwargs, arch))
+        except TypeError as error:
+            raise InvalidSettingError(
+                f"{self._name} cannot be called with an architecture alone ({error}); call it once "
+                "before confirm()"
+            ) from error
 
     def best(self) -> tuple[str, float, str] | None:
         """Key, value and source of the best measured, or of the best forecast if none was."""
@@ -409,6 +436,8 @@ class Account:
                 list(self._trials.values()),
                 self.journal.answers(),
                 {k: t.values[0] for k, t in self._trials.items() if t.state == "done"},
+                fractions=self.belief.fractions,
+                left=self.left,
             )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from archcast.encoders.errors import InvalidSettingError
 
-__all__ = ["canonical", "leaves", "plain", "split_call"]
+__all__ = ["called_again", "canonical", "leaves", "plain", "split_call"]
 
 #: Between an architecture and the other arguments of its call, where they differ from usual.
 JOINT: Final = " with "
@@ -93,6 +93,18 @@ def split_call(
             if many or found != parameter.default:
                 rest[key] = found
     return arch, rest
+
+
+def called_again(
+    form: Signature, args: Sequence[Any], kwargs: Mapping[str, Any], arch: Any
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a call with another architecture in the place of its own."""
+    bound = form.bind(*args, **kwargs)
+    first = next(iter(form.parameters))
+    if form.parameters[first].kind is Parameter.VAR_POSITIONAL:
+        arch = (arch, *bound.arguments[first][1:])
+    bound.arguments[first] = arch
+    return bound.args, bound.kwargs
 
 
 def signature_of(function: Callable[..., Any]) -> Signature:

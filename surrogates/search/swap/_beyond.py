@@ -29,6 +29,14 @@ class Beyond:
         self._objective: Objective | None = None
         self._told: dict[str, float] = {}
 
+    @staticmethod
+    def refusal(argument: str) -> InvalidSettingError:
+        """What is said to a function of more than an architecture."""
+        return InvalidSettingError(
+            "beyond=True trains architectures that the loop never called with, and cannot know "
+            f"{argument} for them; name it in ignore= if it does not matter, or leave beyond= out"
+        )
+
     def choose(self, trials: Mapping[str, Trial]) -> str | None:
         """The architecture most worth training next; None if none is left.
 
@@ -38,11 +46,9 @@ class Beyond:
         Raises:
             InvalidSettingError: the function has arguments beside the architecture.
         """
-        if any(JOINT in key for key in trials):
-            raise InvalidSettingError(
-                "beyond=True trains architectures that the loop never called with, and cannot know "
-                "the other arguments; name those that do not matter in ignore="
-            )
+        for key in trials:
+            if JOINT in key:  # of a journal that began without it
+                raise self.refusal(key.partition(JOINT)[2])
         measured = {k: t.values[0] for k, t in trials.items() if t.state == "done"}
         strategy = self._strategy(measured)
         for proposal in strategy.pending:

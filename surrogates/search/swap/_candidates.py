@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ __all__ = ["Candidate", "Candidates"]
 Floats = NDArray[np.float32]
 _HASH: Final = "graph:"
 _HELD: Final = "params:"
+#: How a loop writes an architecture of a space down.
+Form = Literal["text", "prefixed", "choices"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +74,7 @@ class Candidates:
         self._known: dict[str, Candidate] = {}
         self._arguments: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
         self._codec = Codec()
+        self.form: Form | None = None
 
     def __contains__(self, key: str) -> bool:
         return key in self._known
@@ -190,9 +193,24 @@ class Candidates:
             return None
         named = json.loads(rest) if rest else {}
         if self.domain is not None and self.to_network is None:
-            choices = getattr(self.domain.space, "choices", None)
-            return ((choices(text) if callable(choices) else text,), named)
+            return ((self.spoken(text),), named)
         return ((text if self.to_network is None else json.loads(text),), named)
+
+    def form_of(self, arch: Any) -> Form | None:
+        """How an architecture of the space is written; None where there is no space to choose."""
+        if self.domain is None or self.to_network is not None:
+            return None
+        if not isinstance(arch, str):
+            return "choices" if isinstance(arch, Mapping) else "text"
+        return "prefixed" if arch.startswith(f"{self.domain.space.name}:") else "text"
+
+    def spoken(self, text: str) -> Any:
+        """An architecture of the space as the loop writes them; as its choices if nobody knows."""
+        assert self.domain is not None
+        choices = getattr(self.domain.space, "choices", None)
+        if self.form in (None, "choices") and callable(choices):
+            return choices(text)
+        return f"{self.domain.space.name}:{text}" if self.form == "prefixed" else text
 
     # ------------------------------------------------------------------------- features
     def features(self, specs: Sequence[str]) -> Floats:

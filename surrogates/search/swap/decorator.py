@@ -25,6 +25,7 @@ from archcast.search.swap._settings import Settings
 __all__ = ["Surrogate", "Winner", "surrogate"]
 
 _UNITS: Final = (None, "fraction", "percent", "own")
+_DIRECTIONS: Final = (None, "max", "min")
 _ON_ERROR: Final = ("raise", "forecast")
 
 
@@ -101,7 +102,8 @@ class Surrogate:
 
         Raises:
             EvaluationError: no candidate is known.
-            Exception: what the function raised; what was measured is kept, call it again.
+            Exception: what the function raised, unless ``on_error="forecast"``; that training is
+                spent, what was measured is kept, and the next call goes on.
         """
         account = self._account
         done = 0
@@ -109,6 +111,8 @@ class Surrogate:
             account.train(key, "confirm")
             done += 1
         best = account.best()
+        if best is None and account.candidates.names and not account.belief.speaks:
+            raise account.mute()
         if best is None:
             raise EvaluationError(
                 f"{self.__name__}() has answered for no candidate yet; run the search first"
@@ -218,8 +222,9 @@ def surrogate(
         calls: how many calls there will be, if that is known: the budget is spread over them.
         journal: SQLite file of all results and answers; None keeps them in memory. Restarted with
             the same file, a search loses no measurement. Processes that share a budget need one.
-        on_error: whether an exception of the function is raised, or a forecast answers. The
-            training counts as spent. Values that are not finite are passed on, or forecast.
+        on_error: whether an exception of the function is raised, or a forecast answers, once
+            there is one in the unit of the task. The training counts as spent. Values that are
+            not finite are passed on, or forecast.
         ignore: arguments of the function that do not matter, such as ``verbose``.
         clock: seconds; another one than the wall's times simulated trainings.
         seed: of the random numbers by which ``beyond`` chooses; all else is determined.
@@ -237,7 +242,11 @@ def surrogate(
             raise InvalidSettingError(f"{name} is a whole number, 0 or more, not {value!r}")
     if not isinstance(task, str) or not task:
         raise InvalidSettingError(f"task is a name such as cifar10/test_accuracy, not {task!r}")
-    for name, value, known in (("unit", unit, _UNITS), ("on_error", on_error, _ON_ERROR)):
+    for name, value, known in (
+        ("unit", unit, _UNITS),
+        ("on_error", on_error, _ON_ERROR),
+        ("direction", direction, _DIRECTIONS),
+    ):
         if value not in known:
             words = ", ".join(repr(word) for word in known)
             raise InvalidSettingError(f"{name} is one of {words}, not {value!r}")

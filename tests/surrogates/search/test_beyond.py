@@ -5,7 +5,7 @@ import pytest
 from archcast import universal
 from archcast.encoders.errors import InvalidSettingError
 from archcast.encoders.spaces import get_space
-from archcast.search import Domain, surrogate
+from archcast.search import ChoiceSpace, Domain, surrogate
 from archcast.search.forecaster import Remembered
 
 SPACE = get_space("transnas_macro")
@@ -71,14 +71,64 @@ def test_it_needs_a_space_whose_architectures_the_function_takes(prior, options)
         swapped(prior, budget=5, beyond=True, **options)
 
 
-def test_other_arguments_cannot_be_known(prior):
+def test_other_arguments_cannot_be_known_which_the_first_call_says(prior):
     @surrogate(task="mine/accuracy", space="transnas_macro", budget=5, prior=prior, beyond=True)
     def train(spec, rate=0.1):
-        return score(spec) - rate
+        raise AssertionError(rate)
 
-    train(SPECS[0], rate=0.2)
-    with pytest.raises(InvalidSettingError, match="ignore="):
+    with pytest.raises(InvalidSettingError, match=r"cannot know rate .* ignore="):
+        train(SPECS[0], rate=0.2)
+
+
+def test_arguments_that_do_not_matter_are_those_of_the_last_call(prior):
+    settings = {"space": "transnas_macro", "budget": 4, "prior": prior, "ignore": "log"}
+    logs = []
+
+    @surrogate(task="mine/accuracy", beyond=True, **settings)
+    def train(spec, log):
+        log.append(spec)
+        return score(spec)
+
+    with pytest.raises(InvalidSettingError, match="call it once before confirm"):
         train.confirm()
+    train(SPECS[0], logs)
+    train.confirm()
+    assert len(logs) == 4
+
+
+@pytest.mark.parametrize("write", [str, lambda spec: f"transnas_macro:{spec}"])
+def test_architectures_are_written_as_the_loop_writes_them(prior, write, tmp_path):
+    forms = {write("64-12-basic").partition("64-")[0]}
+    options = {"budget": 5, "beyond": True, "journal": tmp_path / "form.sqlite"}
+    train, trained = swapped(prior, lambda spec: score("-" + spec.partition("-")[2]), **options)
+    for spec in SPECS:
+        train(write(spec))
+    train.confirm(k=1)
+    train.close()
+    train.confirm(k=1)  # as after a restart
+    assert len(trained) == 3
+    assert {spec.partition("64-")[0] for spec in trained} == forms
+
+
+@pytest.mark.parametrize("form", ["texts", "choices"])
+def test_choices_of_one_s_own_come_as_the_loop_has_them(prior, form):
+    def build(choices):
+        widths = ":".join(str(8 * choices[name]) for name in "abc")
+        return get_space("nats_size").graph(f"{widths}:16:16")
+
+    space = ChoiceSpace("own", {name: [1, 2, 3, 4] for name in "abc"}, build)
+    seen = []
+
+    @surrogate(task="mine/accuracy", space=space, budget=5, prior=prior, beyond=True)
+    def train(arch):
+        seen.append(type(arch))
+        return 50.0 + len(seen)
+
+    for text in space.sample(6, seed=0):
+        train(text if form == "texts" else space.choices(text))
+    train.confirm()
+    assert set(seen) == {str if form == "texts" else dict}
+    assert len(seen) == 5
 
 
 def test_what_failed_is_not_tried_again(prior):

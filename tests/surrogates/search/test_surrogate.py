@@ -356,6 +356,8 @@ def test_all_trainings_failed(prior):
             train(spec)
     with pytest.raises(EvaluationError, match=r"all 2 trainings .* failed.*ZeroDivisionError"):
         train(SPECS[2])
+    with pytest.raises(EvaluationError, match=r"all 2 trainings .* failed.*ZeroDivisionError"):
+        train.confirm()
 
 
 def test_a_budget_of_zero_needs_a_prior_with_a_unit(prior):
@@ -380,6 +382,7 @@ def test_a_budget_of_zero_needs_a_prior_with_a_unit(prior):
         {"start": 1.5},
         {"unit": "dB"},
         {"on_error": "ignore"},
+        {"direction": "minimize"},
         {"task": ""},
     ],
 )
