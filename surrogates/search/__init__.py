@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from archcast.search.strategy import Measured, Proposal, Strategy
     from archcast.search.study import run
     from archcast.search.swap._account import UnfamiliarWarning
+    from archcast.search.swap._belief import MixedUnitsWarning
     from archcast.search.swap._budget import Seconds
     from archcast.search.swap.decorator import Surrogate, Winner, surrogate
 
@@ -62,6 +63,7 @@ __all__ = [
     "Forecasts",
     "Front",
     "Measured",
+    "MixedUnitsWarning",
     "Objective",
     "Proposal",
     "Result",
@@ -118,6 +120,7 @@ _HOME = {
     "Forecasts": "forecaster",
     "Front": "pareto",
     "Measured": "strategy",
+    "MixedUnitsWarning": "swap._belief",
     "Objective": "objectives",
     "Proposal": "strategy",
     "Result": "evaluation",

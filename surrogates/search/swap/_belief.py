@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
@@ -19,12 +20,16 @@ from archcast.search.objectives import Objective
 from archcast.search.swap._candidates import Candidates
 from archcast.search.swap._extras import Narrowed
 
-__all__ = ["Belief", "Unit"]
+__all__ = ["Belief", "MixedUnitsWarning", "Unit"]
 
 FloatArray = NDArray[np.float64]
 #: What a score in percent, or as a fraction, is called in the name of a task.
 _SHARES: Final = ("accuracy", "acc", "top1", "top5", "top-1", "top-5")
 Unit = Literal["fraction", "percent", "own"]
+
+
+class MixedUnitsWarning(UserWarning):
+    """Some values of one function look like fractions, and others like percentages."""
 
 
 class Belief:
@@ -63,6 +68,7 @@ class Belief:
         self._unit = unit
         self._measured: dict[str, float] = {}
         self._merits: dict[str, tuple[float, float]] = {}
+        self._warned = False
         self._make("")
 
     # ------------------------------------------------------------------ units
@@ -85,6 +91,24 @@ class Belief:
         values = self._measured.values()
         return self.shares and bool(values) and all(0 <= v <= 1 for v in values)
 
+    def _warn_of_mixture(self) -> None:
+        """Warn once where values cannot all be meant in one unit."""
+        if self._unit is not None or self._warned or not self.shares:
+            return
+        values = self._measured.values()
+        low = next((v for v in values if 0 < v < 1), None)  # 0 and 1 may be either
+        high = next((v for v in values if v > 1), None)
+        if low is None or high is None:
+            return
+        self._warned = True
+        warnings.warn(
+            f"{self.task}: {low:g} looks like a fraction and {high:g} like a percentage; all are "
+            "now taken for percentages; return one unit, and name it by unit='percent' or "
+            "unit='fraction'",
+            MixedUnitsWarning,
+            stacklevel=2,
+        )
+
     def refuses(self, value: float) -> str:
         """Why a value cannot be one of the task's; nothing if it can."""
         most = 1.0 if self._unit == "fraction" else 100.0
@@ -101,6 +125,7 @@ class Belief:
     def learn(self, measured: Mapping[str, float]) -> None:
         """Take all measurements there are, in the person's unit."""
         self._measured = dict(measured)
+        self._warn_of_mixture()
         self.candidates.settle()
         self._make("%" if self.shares else "")
         if measured:

@@ -6,14 +6,34 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from archcast.evaluation.metrics import kendall
 from archcast.search.journal import Answer, Trial
 
-__all__ = ["Report", "make_report", "note_of", "noted"]
+__all__ = ["Report", "Told", "make_report", "note_of", "noted"]
+
+#: A forecast below it may be a fraction in journals that did not keep the unit.
+_FRACTION: Final = 2.0
+
+
+class Told(NamedTuple):
+    """A forecast as it was made, in the unit that was supposed then.
+
+    Attributes:
+        value: what was expected.
+        low: lower end of the 90 % interval.
+        high: upper end.
+        fractions: whether values were taken for accuracies between 0 and 1. Before the first
+            value they are taken for percentages, which it may prove wrong.
+    """
+
+    value: float
+    low: float
+    high: float
+    fractions: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +58,7 @@ class Report:
         saved: candidates answered by forecasts alone.
         seconds_saved: what they would have taken, if as long as those trained.
         best: key and value of the best measured; None without any.
+        left: trainings that the budget still allows; below zero where it was made smaller.
     """
 
     task: str
@@ -54,11 +75,13 @@ class Report:
     saved: int
     seconds_saved: float
     best: tuple[str, float] | None
+    left: int
 
     def __str__(self) -> str:
+        over = ", more than the budget of"
         lines = [
             f"{self.task}: {self.calls} calls about {self.candidates} candidates",
-            f"trained {self.trained} of {self.budget}"
+            f"trained {self.trained}{' of' if self.left >= 0 else over} {self.budget}"
             + (f", {self.failed} failed" if self.failed else "")
             + f", {_time(self.seconds)}",
             f"answered by forecasts alone: {self.saved} candidates"
@@ -74,24 +97,47 @@ class Report:
             lines.append("no forecast was checked by a training")
         if self.best is not None:
             lines.append(f"best measured: {self.best[1]:.6g}, {self.best[0]}")
+        if self.left > 0:
+            lines.append(self._what_is_left())
         return "\n".join(lines)
 
+    def _what_is_left(self) -> str:
+        one = self.left == 1
+        said = "1 training is left" if one else f"{self.left} trainings are left"
+        if not self.saved:
+            return said
+        return f"{said}: confirm() spends {'it' if one else 'them'} on the most promising"
 
-def note_of(forecast: tuple[float, float, float] | None, why: str) -> str:
+
+def note_of(forecast: Told | None, why: str) -> str:
     """What the journal keeps beside a measurement: why it was made, and what was forecast."""
-    found: dict[str, Any] = {"why": why}
-    if forecast is not None:
-        found["forecast"] = list(forecast)
-    return json.dumps(found)
+    if forecast is None:
+        return json.dumps({"why": why})
+    kept = {"forecast": list(forecast[:3]), "fractions": forecast.fractions}
+    return json.dumps({"why": why} | kept)
 
 
-def noted(trial: Trial) -> tuple[float, float, float] | None:
-    """The forecast that was made before a trial; None if there was none."""
+def noted(trial: Trial, fractions: bool) -> tuple[float, float, float] | None:
+    """The forecast that was made before a trial, in the unit of the values as it is known now.
+
+    Args:
+        trial: of the journal.
+        fractions: whether values are accuracies between 0 and 1.
+
+    Returns:
+        Value and interval; None if there was none, or where the unit of the values has changed
+        after the first of them: then nobody knows what either of them meant.
+    """
     try:
-        value, low, high = json.loads(trial.note)["forecast"]
+        note = json.loads(trial.note)
+        value, low, high = (float(number) for number in note["forecast"])
     except (ValueError, KeyError, TypeError):
         return None
-    return float(value), float(low), float(high)
+    then = note.get("fractions", fractions and value < _FRACTION)
+    if then and not fractions:
+        return None
+    scale = 0.01 if fractions and not then else 1.0
+    return value * scale, low * scale, high * scale
 
 
 def make_report(
@@ -101,6 +147,9 @@ def make_report(
     trials: Sequence[Trial],
     answers: Sequence[Answer],
     measured: Mapping[str, float],
+    *,
+    fractions: bool,
+    left: int,
 ) -> Report:
     """Put the numbers of a journal together.
 
@@ -111,17 +160,20 @@ def make_report(
         trials: of the journal.
         answers: of the journal.
         measured: key -> value, in the unit of the values.
+        fractions: whether values are accuracies between 0 and 1.
+        left: trainings that the budget still allows.
     """
     ended = [t for t in trials if t.state != "running"]
     pairs = [
         (found, measured[t.spec])
         for t in ended
-        if t.spec in measured and (found := noted(t)) is not None
+        if t.spec in measured and (found := noted(t, fractions)) is not None
     ]
     told = np.array([p[0] for p in pairs]).reshape(-1, 3)
     truth = np.array([p[1] for p in pairs])
     inside = (told[:, 1] <= truth) & (truth <= told[:, 2])
     seconds = np.array([t.seconds for t in ended if math.isfinite(t.seconds)])
+    running = len(trials) - len(ended)  # beyond a budget of time they are allowed
     asked = {answer.spec for answer in answers}
     saved = len(asked - {t.spec for t in trials})
     sign = 1.0 if direction == "max" else -1.0
@@ -141,6 +193,7 @@ def make_report(
         saved,
         saved * float(seconds.mean()) if len(seconds) else math.nan,
         best,
+        max(left, min(left + running, 0)),
     )
 
 
