@@ -69,6 +69,7 @@ def test_claims_of_zombies_are_released(path):
         [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     try:
+        assert child.stdout is not None
         assert child.stdout.readline()
         with Journal(path, FACTS) as journal:
             assert not journal.claim("half")
