@@ -14,6 +14,7 @@ from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.spaces._base import Space
 from archcast.encoders.spaces._fields import Field, FieldSpace
 from archcast.encoders.spaces._net import Net, Parameter, Value
+from archcast.encoders.spaces._words import shown
 
 __all__ = [
     "SPACES",
@@ -116,10 +117,12 @@ def register(space: Space[Any]) -> Space[Any]:
     name = getattr(space, "name", None)
     if not isinstance(space, Space) or not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InvalidSpecError(
-            f"{space!r} is no instance of a Space with a name of letters, digits, - and _"
+            f"{shown(space)} is no instance of a Space with a name of letters, digits, - and _"
         )
     if name in _OWN:
-        raise InvalidSpecError(f"{name!r} is a search space of the library; choose another name")
+        raise InvalidSpecError(
+            f"{shown(name)} is a search space of the library; choose another name"
+        )
     SPACES[name] = space
     return space
 
@@ -127,15 +130,19 @@ def register(space: Space[Any]) -> Space[Any]:
 def get_space(name: str) -> Space[Any]:
     """The space of that name: the library's, one that was registered, or another package's.
 
-    Packages make theirs known by an entry point of the group ``archcast.spaces``.
+    Packages make theirs known by an entry point of the group ``archcast.spaces``; one that is
+    called like a space of the library is not looked at.
 
     Raises:
         InvalidSpecError: no such space, or that of another package cannot be loaded.
     """
+    if not isinstance(name, str):
+        raise InvalidSpecError(f"a search space is asked for by its name, not {shown(name)}")
     if not _has(name):
-        close = get_close_matches(name, SPACES, 1)
-        hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(SPACES)}"
-        raise InvalidSpecError(f"no search space is called {name!r}{hint}")
+        known = _names()
+        close = get_close_matches(name, known, 1)
+        hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
+        raise InvalidSpecError(f"no search space is called {shown(name)}{hint}")
     return SPACES[name]
 
 
@@ -144,6 +151,12 @@ def _has(name: str) -> bool:
     if name not in SPACES and _NAME.fullmatch(name) and (found := _entry(name)) is not None:
         SPACES[name] = found
     return name in SPACES
+
+
+def _names() -> list[str]:
+    """All that can be asked for; the spaces of other packages are not loaded."""
+    others = sorted(point.name for point in entry_points(group=_GROUP))
+    return list(dict.fromkeys([*SPACES, *filter(_NAME.fullmatch, others)]))
 
 
 @cache
@@ -157,12 +170,12 @@ def _entry(name: str) -> Space[Any] | None:
         space = found() if isinstance(found, type) else found
     except Exception as error:  # another package's module may raise anything
         raise InvalidSpecError(
-            f"the search space {name!r} of {points[0].value} cannot be loaded: "
+            f"the search space {shown(name)} of {points[0].value} cannot be loaded: "
             f"{type(error).__name__}: {error}"
         ) from error
     if not isinstance(space, Space) or space.name != name:
         raise InvalidSpecError(
-            f"the entry point {name!r} of the group {_GROUP} is no Space of that name: "
+            f"the entry point {shown(name)} of the group {_GROUP} is no Space of that name: "
             f"{points[0].value}"
         )
     return space

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from archcast.encoders.errors import InvalidSpecError, MissingExtraError, NotANetworkError
+from archcast.encoders.errors import (
+    ArchcastError,
+    EvaluationError,
+    InvalidSpecError,
+    MissingExtraError,
+    NotANetworkError,
+)
 from archcast.encoders.spaces._net import Net
 from archcast.encoders.spaces._net_graph import GraphNet
+from archcast.encoders.spaces._words import cut
 
 if TYPE_CHECKING:
     import torch
@@ -100,7 +108,7 @@ class Space(ABC, Generic[Cell]):
         Raises:
             NotANetworkError: the space reads its networks from elsewhere.
         """
-        raise NotANetworkError(f"{self.name} does not say how its networks are built")
+        raise NotANetworkError("the space does not say how its networks are built")
 
     def graphs(
         self, specs: Sequence[Any], num_classes: int | None = None, image_size: int | None = None
@@ -118,14 +126,16 @@ class Space(ABC, Generic[Cell]):
 
         Raises:
             InvalidSpecError: a specification is not well formed.
+            EvaluationError: :meth:`build` of a space of one's own raised something else.
         """
         classes, size = num_classes or self.num_classes, image_size or self.image_size
         found: dict[Cell, ComputeGraph] = {}
         cells = [self.parse(spec) for spec in specs]
         for cell in dict.fromkeys(cells):
-            net = GraphNet()
-            self.build(net, cell, classes, size)
-            found[cell] = net.graph(self.name, self.text(cell))
+            net, text = GraphNet(), self.text(cell)
+            with building(self.name, text):
+                self.build(net, cell, classes, size)
+                found[cell] = net.graph(self.name, text)
         return [found[cell] for cell in cells]
 
     def graph(
@@ -147,19 +157,45 @@ class Space(ABC, Generic[Cell]):
         Raises:
             InvalidSpecError: the specification is not well formed.
             MissingExtraError: torch is not installed.
+            EvaluationError: :meth:`build` of a space of one's own raised something else.
         """
         cell = self.parse(spec)
         need_torch()
         from archcast.encoders.spaces._net_torch import TorchNet
 
         net = TorchNet()
-        self.build(net, cell, num_classes or self.num_classes, image_size or self.image_size)
-        return net.module()
+        with building(self.name, self.text(cell)):
+            self.build(net, cell, num_classes or self.num_classes, image_size or self.image_size)
+            return net.module()
 
     def owns(self, text: str) -> bool:
         """Whether a text without the prefix can only be meant for this space."""
         del text
         return False
+
+
+@contextmanager
+def building(space: str, text: str, what: str = "build()") -> Iterator[None]:
+    """Where a network is built: whatever goes wrong names the space and the specification.
+
+    Args:
+        space: its name.
+        text: the specification.
+        what: the function that builds.
+
+    Raises:
+        ArchcastError: of the kind that was raised inside.
+        EvaluationError: something else was raised, as a person's own code may.
+    """
+    try:
+        yield
+    except ArchcastError as error:
+        raise type(error)(f"{space}: {text}: {str(error).removeprefix(f'{space}: ')}") from error
+    except MemoryError:  # of the machine, not of the function
+        raise
+    except Exception as error:
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        raise EvaluationError(f"{space}: {what} failed for {text}: {cut(told, 300)}") from error
 
 
 def need_torch() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.spaces._base import Space
+from archcast.encoders.spaces._words import shown
 
 #: Chosen values, one tuple a field.
 Choices = tuple[tuple[Any, ...], ...]
@@ -69,14 +70,17 @@ class FieldSpace(Space[Choices]):
             unknown = sorted(str(key) for key in set(spec) - {f.name for f in self.fields})
             if unknown:
                 known = ", ".join(f.name for f in self.fields)
-                raise InvalidSpecError(f"{self.name}: no field {unknown[0]!r}; fields are {known}")
+                raise InvalidSpecError(
+                    f"{self.name}: no field {shown(unknown[0])}; fields are {known}"
+                )
             missing = [f.name for f in self.fields if f.name not in spec]
             if missing:
                 raise InvalidSpecError(f"{self.name}: field {missing[0]!r} is missing")
             spec = tuple(spec[f.name] for f in self.fields)
         if not isinstance(spec, Sequence) or len(spec) != len(self.fields):
             raise InvalidSpecError(
-                f"{self.name}: {spec!r} is neither text, mapping nor {len(self.fields)} lists; "
+                f"{self.name}: {shown(spec)} is neither text, mapping nor {len(self.fields)} "
+                "lists; "
                 f"a specification reads {self._example()}"
             )
         return self.canonical(
@@ -175,7 +179,7 @@ class FieldSpace(Space[Choices]):
             name, equals, values = part.partition("=")
             if not equals:
                 form = ";".join(f"{f.name}=..." for f in self.fields)
-                raise InvalidSpecError(f"{self.name}: {part!r} does not read {form}")
+                raise InvalidSpecError(f"{self.name}: {shown(part)} does not read {form}")
             found[name.strip()] = [value.strip() for value in values.split(",")]
         return found
 
@@ -191,7 +195,7 @@ class FieldSpace(Space[Choices]):
         for value in values:
             if str(value) not in known:
                 raise InvalidSpecError(
-                    f"{self.name}: {field.name} cannot be {value!r}; "
+                    f"{self.name}: {field.name} cannot be {shown(value)}; "
                     f"it is one of {', '.join(known)}"
                 )
         return tuple(known[str(value)] for value in values)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from archcast.encoders.errors import InvalidSpecError
+from archcast.encoders.spaces._words import shown
 
 #: Operator position and the state it reads.
 Edge = tuple[int, int]
@@ -51,10 +52,12 @@ def parts_of(spec: Any, space: str) -> dict[str, Any]:
         text = spec.strip().removeprefix(f"{space}:")
         spec = _call(text, space) if text.startswith("Genotype") else _short(text, space)
     if not isinstance(spec, Mapping):
-        raise InvalidSpecError(f"{space}: {spec!r} is neither a text, a genotype nor a mapping")
+        raise InvalidSpecError(
+            f"{space}: {shown(spec)} is neither a text, a genotype nor a mapping"
+        )
     for key in spec:
         if key not in _PARTS:
-            raise InvalidSpecError(f"{space}: no part {key!r}; parts are {', '.join(_PARTS)}")
+            raise InvalidSpecError(f"{space}: no part {shown(key)}; parts are {', '.join(_PARTS)}")
     for key in ("normal", "reduce"):
         if key not in spec:
             raise InvalidSpecError(f"{space}: the {key} cell is missing")
@@ -67,7 +70,7 @@ def _short(text: str, space: str) -> dict[str, Any]:
         name, equals, edges = part.partition("=")
         if not equals:
             raise InvalidSpecError(
-                f"{space}: {text[:80]!r} does not read normal=<operator>~<state>,...;reduce=..."
+                f"{space}: {shown(text)} does not read normal=<operator>~<state>,...;reduce=..."
             )
         pairs = (edge.strip().rpartition("~") for edge in edges.split(","))
         found[name.strip()] = [(operator, state) for operator, _, state in pairs]
@@ -87,7 +90,7 @@ def _call(text: str, space: str) -> dict[str, Any]:
         return {name: _literal(node) for name, node in named.items()}
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
         raise InvalidSpecError(
-            f"{space}: {text[:80]!r} does not read Genotype(normal=[('<operator>', <state>), ...], "
+            f"{space}: {shown(text)} does not read Genotype(normal=[('<operator>', <state>), ...], "
             "normal_concat=..., reduce=[...], reduce_concat=...)"
         ) from error
 
@@ -152,14 +155,16 @@ class CellReader:
             edge = self._edges.get((name, str(state)))
         except (TypeError, ValueError) as error:
             raise InvalidSpecError(
-                f"{self._space}: {written!r} in the {kind} cell is no pair of operator and state"
+                f"{self._space}: {shown(written)} in the {kind} cell is no pair of operator "
+                "and state"
             ) from error
         if edge is None and name not in self._operators:
             known = ", ".join(self._operators)
-            raise InvalidSpecError(f"{self._space}: unknown operator {name!r}; known: {known}")
+            raise InvalidSpecError(f"{self._space}: unknown operator {shown(name)}; known: {known}")
         if edge is None or edge[1] > node + 1:
             raise InvalidSpecError(
-                f"{self._space}: node {node + 2} of the {kind} cell cannot read state {state!r}; "
+                f"{self._space}: node {node + 2} of the {kind} cell cannot read state "
+                f"{shown(state)}; "
                 f"states 0 to {node + 1} are before it"
             )
         return edge

@@ -46,7 +46,7 @@ class GraphNet(Net):
             ShapeError: no output was declared.
         """
         if not self._trace.output_shapes:
-            raise ShapeError(f"{name} has no output: build() ends with net.output(...)")
+            raise ShapeError("no output was declared: build() ends with net.output(...)")
         return simplify(self._trace, source=source, name=name, strict=False)
 
     def _weight(self, *shape: int) -> Tensor:

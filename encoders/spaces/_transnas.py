@@ -21,6 +21,7 @@ from archcast.encoders.spaces._batch import in_batches
 from archcast.encoders.spaces._fields import Choices, FieldSpace
 from archcast.encoders.spaces._net import Net, Value
 from archcast.encoders.spaces._transnas_batch import Encoders
+from archcast.encoders.spaces._words import shown
 
 #: Channels that leave the stem.
 STEM: Final = 64
@@ -107,7 +108,7 @@ class TransNAS(FieldSpace):
     def __init__(self, task: str = "class_object") -> None:
         if task not in HEADS:
             known = ", ".join(HEADS)
-            raise InvalidSpecError(f"{self.name}: no task {task!r}; tasks are {known}")
+            raise InvalidSpecError(f"{self.name}: no task {shown(task)}; tasks are {known}")
         self.task = task
         self.num_classes = HEADS[task].outputs
         self.image_size = HEADS[task].pixels

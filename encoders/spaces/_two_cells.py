@@ -23,6 +23,7 @@ from archcast.encoders.spaces._genotype import Cell, CellReader, Edge, Genotype,
 from archcast.encoders.spaces._net import Net, Value
 from archcast.encoders.spaces._two_cells_arrays import Layout, needs_reference
 from archcast.encoders.spaces._two_cells_graph import build
+from archcast.encoders.spaces._words import shown
 
 #: Genotypes built together: more gain nothing, and take memory.
 _BATCH = 1024
@@ -216,7 +217,7 @@ class TwoCellSpace(Space[Genotype]):
         except (TypeError, OverflowError):
             right = False
         if not right:
-            raise InvalidSpecError(f"{self.name}: {kind}_concat is {given!r}, not {expected}")
+            raise InvalidSpecError(f"{self.name}: {kind}_concat is {shown(given)}, not {expected}")
 
     def _check_size(self, pixels: int) -> None:
         """Raise InvalidSpecError unless the image can be halved as often as the network does."""

@@ -14,6 +14,7 @@ from typing import Any, Final
 from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.spaces._genotype import Genotype
 from archcast.encoders.spaces._two_cells import TwoCellSpace
+from archcast.encoders.spaces._words import shown
 
 #: What the names in a configuration of NAS-Bench-301 begin with.
 _CONFIG: Final = "NetworkSelectorDatasetInfo:darts:"
@@ -64,7 +65,9 @@ def _configured(config: Mapping[str, Any], kind: str) -> list[tuple[str, str]]:
     except KeyError as error:
         raise InvalidSpecError(f"darts: the configuration lacks {error.args[0]!r}") from error
     except ValueError as error:
-        raise InvalidSpecError(f"darts: {states!r} is no list of states such as '0_2'") from error
+        raise InvalidSpecError(
+            f"darts: {shown(states)} is no list of states such as '0_2'"
+        ) from error
     return pairs
 
 

@@ -15,6 +15,7 @@ from archcast.encoders.spaces._fields import Choices, Field
 from archcast.encoders.spaces._layers import LayerSpace
 from archcast.encoders.spaces._net import Net, Parameter, Value
 from archcast.encoders.spaces._transformer import self_attention, sinusoids
+from archcast.encoders.spaces._words import shown
 
 #: Features of queries, keys and values of all heads, whatever the width.
 _INNER: Final = 512
@@ -108,7 +109,7 @@ class HAT(LayerSpace):
         layers = flat.pop("encoder_layer_num", _ENCODER_LAYERS)
         if layers != _ENCODER_LAYERS:
             raise InvalidSpecError(
-                f"{self.name}: encoder_layer_num is {_ENCODER_LAYERS}, not {layers!r}"
+                f"{self.name}: encoder_layer_num is {_ENCODER_LAYERS}, not {shown(layers)}"
             )
         depth = flat.get(self.depth)
         if isinstance(depth, int):

@@ -15,6 +15,7 @@ from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.spaces._fields import Choices, Field, FieldSpace
 from archcast.encoders.spaces._mobile import inverted_residual
 from archcast.encoders.spaces._net import Net
+from archcast.encoders.spaces._words import shown
 
 #: Channels leaving, and stride, of the seven stages.
 WIDTHS: Final = (16, 24, 40, 80, 112, 192, 320)
@@ -102,13 +103,13 @@ class MnasNet(FieldSpace):
         stages = text.split("-")
         if len(stages) != len(WIDTHS):
             raise InvalidSpecError(
-                f"{self.name}: {text!r} does not read e6k3l1-e4k5l2se-... with seven stages"
+                f"{self.name}: {shown(text)} does not read e6k3l1-e4k5l2se-... with seven stages"
             )
         found: dict[str, Any] = {}
         for place, stage in enumerate(stages):
             match = _STAGE.fullmatch(stage)
             if match is None:
-                raise InvalidSpecError(f"{self.name}: stage {stage!r} does not read e6k3l1se")
+                raise InvalidSpecError(f"{self.name}: stage {shown(stage)} does not read e6k3l1se")
             values = (*match.groups()[:3], match.group(4) is not None)
             found |= {f"block{place}_{c}": v for c, v in zip(CHOICES, values, strict=True)}
         return found

@@ -35,6 +35,7 @@ from archcast.encoders.spaces._nasbench101_graph import (
     vertex_channels,
 )
 from archcast.encoders.spaces._net import Net, Value
+from archcast.encoders.spaces._words import shown
 
 #: The benchmark's own names of operators, accepted beside ours.
 _LONG: Final = {
@@ -86,7 +87,7 @@ class NASBench101(Space[Cell101]):
             names = [str(name) for name in names]
         except (TypeError, ValueError) as error:
             raise InvalidSpecError(
-                f"nasbench101: {spec!r} is neither a text nor a pair of matrix and operations"
+                f"nasbench101: {shown(spec)} is neither a text nor a pair of matrix and operations"
             ) from error
         if names[:1] != ["input"] or names[-1:] != ["output"] or len(names) != len(rows):
             raise InvalidSpecError(
@@ -248,7 +249,7 @@ def _spread(cell: Cell101) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 def _split(text: str) -> tuple[list[list[int]], list[str]]:
     match = _TEXT.fullmatch(text)
     if match is None:
-        raise InvalidSpecError(f"nasbench101: {text!r} does not read <0s and 1s>:<operators>")
+        raise InvalidSpecError(f"nasbench101: {shown(text)} does not read <0s and 1s>:<operators>")
     bits, names = match.groups()
     vertices = round(len(bits) ** 0.5)
     if vertices**2 != len(bits):
@@ -285,7 +286,7 @@ def _operator(name: str) -> int:
     short = _LONG.get(name, name)
     if short not in OPERATORS:
         known = ", ".join(OPERATORS)
-        raise InvalidSpecError(f"nasbench101: unknown operator {name!r}; known: {known}")
+        raise InvalidSpecError(f"nasbench101: unknown operator {shown(name)}; known: {known}")
     return OPERATORS.index(short)
 
 

@@ -21,6 +21,7 @@ from archcast.encoders.spaces._base import Space
 from archcast.encoders.spaces._batch import GraphBatch, Triple, Value, in_batches
 from archcast.encoders.spaces._net import Net
 from archcast.encoders.spaces._net import Value as NetValue
+from archcast.encoders.spaces._words import shown
 
 #: Operators of an edge; a parsed cell holds their positions here.
 OPERATORS: Final = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -63,7 +64,8 @@ class NASBench201(Space[Cell201]):
         cell = tuple(spec) if isinstance(spec, Sequence) else ()
         if len(cell) != len(EDGES) or not all(op in range(len(OPERATORS)) for op in cell):
             raise InvalidSpecError(
-                f"nasbench201: {spec!r} is neither a cell string nor six operator positions 0-4"
+                f"nasbench201: {shown(spec)} is neither a cell string nor six operator "
+                "positions 0-4"
             )
         return tuple(int(op) for op in cell)
 
@@ -163,12 +165,12 @@ def _parse_text(text: str) -> Cell201:
     match = _TEXT.fullmatch(text.strip())
     if match is None:
         raise InvalidSpecError(
-            f"nasbench201: {text!r} does not read |op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
+            f"nasbench201: {shown(text)} does not read |op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
         )
     for name in match.groups():
         if name not in _POSITION:
             known = ", ".join(OPERATORS)
-            raise InvalidSpecError(f"nasbench201: unknown operator {name!r}; known: {known}")
+            raise InvalidSpecError(f"nasbench201: unknown operator {shown(name)}; known: {known}")
     return tuple(_POSITION[name] for name in match.groups())
 
 

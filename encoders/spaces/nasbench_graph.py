@@ -16,6 +16,7 @@ from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.spaces._fields import Choices, Field, FieldSpace
 from archcast.encoders.spaces._message_passing import CONVOLUTIONS, Adjacency
 from archcast.encoders.spaces._net import Net
+from archcast.encoders.spaces._words import shown
 
 #: What each of the four nodes reads: 0 is the network's input, 1 the first node, and so on.
 LINKS: Final = ("0000", "0001", "0011", "0012", "0013", "0111", "0112", "0122", "0123")
@@ -94,7 +95,9 @@ class NASBenchGraph(FieldSpace):
 
     def __init__(self, data: str = "cora") -> None:
         if data not in DATA:
-            raise InvalidSpecError(f"{self.name}: no data set {data!r}; known: {', '.join(DATA)}")
+            raise InvalidSpecError(
+                f"{self.name}: no data set {shown(data)}; known: {', '.join(DATA)}"
+            )
         self.data = DATA[data]
         self.num_classes, self.image_size = self.data.classes, self.data.nodes
 
@@ -107,7 +110,7 @@ class NASBenchGraph(FieldSpace):
         if isinstance(spec, Sequence) and len(spec) == 2:
             spec = dict(zip(("link", "ops"), spec, strict=True))
         if not isinstance(spec, Mapping) or set(spec) != {"link", "ops"}:
-            raise InvalidSpecError(f"{self.name}: {spec!r} does not name link and ops")
+            raise InvalidSpecError(f"{self.name}: {shown(spec)} does not name link and ops")
         link = self._link(spec["link"])
         listed, (order, *_) = _as_listed(link)
         ops = self._chosen(self.fields[1], spec["ops"])
@@ -140,7 +143,7 @@ class NASBenchGraph(FieldSpace):
 
     def _row(self, spec: Sequence[Any]) -> Choices:
         if not all(isinstance(i, int) and 0 <= i < 9 for i in map(_plain, spec)):
-            raise InvalidSpecError(f"{self.name}: {spec!r} is not five positions from 0 to 8")
+            raise InvalidSpecError(f"{self.name}: {shown(spec)} is not five positions from 0 to 8")
         first, *ops = (int(i) for i in spec)
         return (LINKS[first],), tuple(OPERATORS[i] for i in ops)
 
@@ -151,7 +154,8 @@ class NASBenchGraph(FieldSpace):
         parents = "0", "01", "012", "0123"
         if len(digits) != 4 or not all(d in p for d, p in zip(digits, parents, strict=True)):
             raise InvalidSpecError(
-                f"{self.name}: link cannot be {value!r}; each of four nodes reads an earlier one"
+                f"{self.name}: link cannot be {shown(value)}; each of four nodes reads an "
+                "earlier one"
             )
         return digits
 

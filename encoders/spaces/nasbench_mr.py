@@ -12,6 +12,7 @@ from typing import Any, Final
 from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.spaces._fields import Choices, Field, FieldSpace
 from archcast.encoders.spaces._net import Net, Value
+from archcast.encoders.spaces._words import shown
 
 #: Branches of the four stages.
 STAGES: Final = (1, 2, 3, 4)
@@ -63,7 +64,7 @@ class NASBenchMR(FieldSpace):
     def __init__(self, task: str = "classification") -> None:
         if task not in ("classification", "segmentation"):
             raise InvalidSpecError(
-                f"{self.name}: task cannot be {task!r}; it is classification or segmentation"
+                f"{self.name}: task cannot be {shown(task)}; it is classification or segmentation"
             )
         self._dense = task == "segmentation"
 
@@ -118,12 +119,12 @@ class NASBenchMR(FieldSpace):
         parts = [part.split("_") for part in text.split("-")]
         if tuple(map(len, parts)) != _PARTS:
             raise InvalidSpecError(
-                f"{self.name}: {text!r} is not six groups of 2, 4, 6, 8, 10 and 1 numbers"
+                f"{self.name}: {shown(text)} is not six groups of 2, 4, 6, 8, 10 and 1 numbers"
             )
         for branches, part in zip(STAGES, parts[1:5], strict=True):
             if part.pop(1) != str(branches):
                 raise InvalidSpecError(
-                    f"{self.name}: stage {branches} of {text!r} has {branches} branches"
+                    f"{self.name}: stage {branches} of {shown(text)} has {branches} branches"
                 )
         return [number for part in parts for number in part]
 

@@ -18,6 +18,7 @@ from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.spaces._base import Space
 from archcast.encoders.spaces._net import Net, Parameter, Value
 from archcast.encoders.spaces._recipe import OPERATORS, Node, Recipe, RecipeError, ordered
+from archcast.encoders.spaces._words import shown
 
 #: Features of a word, and of the hidden states.
 EMBEDDING: Final = 400
@@ -197,17 +198,19 @@ def _nodes(spec: Any) -> list[Node]:
         triples = []
         for name, node in spec.items():
             if not isinstance(node, Mapping) or set(node) != {"op", "input"}:
-                raise RecipeError(f"node {name!r} does not have op and input, and nothing else")
+                raise RecipeError(
+                    f"node {shown(name)} does not have op and input, and nothing else"
+                )
             triples.append((name, node["op"], node["input"]))
     elif isinstance(spec, Sequence) and all(isinstance(n, Sequence) and len(n) == 3 for n in spec):
         triples = list(spec)
     else:
-        raise RecipeError(f"{spec!r} is no recipe, a mapping of names to op and input")
+        raise RecipeError(f"{shown(spec)} is no recipe, a mapping of names to op and input")
     nodes = []
     for name, op, inputs in triples:
         listed = isinstance(inputs, (list, tuple)) and all(isinstance(i, str) for i in inputs)
         if not isinstance(name, str) or not isinstance(op, str) or not listed:
-            raise RecipeError(f"node {name!r}: names are text, and input a list of names")
+            raise RecipeError(f"node {shown(name)}: names are text, and input a list of names")
         nodes.append(Node(name, op, tuple(inputs)))
     return nodes
 

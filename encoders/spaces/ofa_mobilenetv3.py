@@ -14,6 +14,7 @@ from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.spaces._fields import Choices, Field, FieldSpace
 from archcast.encoders.spaces._mobile import divisible, inverted_residual
 from archcast.encoders.spaces._net import Net
+from archcast.encoders.spaces._words import shown
 
 #: Layers of a stage at most.
 DEPTH: Final = 4
@@ -53,10 +54,12 @@ class OFAMobileNetV3(FieldSpace):
         if isinstance(spec, Mapping):
             extra = {key: spec[key] for key in ("r", "wid") if key in spec}
             if extra.get("wid") is not None:
-                raise InvalidSpecError(f"{self.name}: wid cannot be {extra['wid']!r}; it is None")
+                raise InvalidSpecError(
+                    f"{self.name}: wid cannot be {shown(extra['wid'])}; it is None"
+                )
             if extra.get("r", self.image_size) not in (self.image_size, [self.image_size]):
                 raise InvalidSpecError(
-                    f"{self.name}: r is {extra['r']!r}; leave it out, and hand the resolution "
+                    f"{self.name}: r is {shown(extra['r'])}; leave it out, and hand the resolution "
                     "over as image_size"
                 )
             spec = {key: value for key, value in spec.items() if key not in extra}

@@ -23,6 +23,7 @@ from archcast.encoders.spaces._fields import Choices, Field
 from archcast.encoders.spaces._net import Net, Value
 from archcast.encoders.spaces._transnas import STEM, TransNAS, relu_conv
 from archcast.encoders.spaces._transnas_batch import Encoders
+from archcast.encoders.spaces._words import shown
 
 _TEXT: Final = re.compile(r"64-([0-9]+)-basic")
 _TUPLE: Final = re.compile(r"\(\s*\d(\s*,\s*\d)*\s*\)")
@@ -57,7 +58,9 @@ class TransNASMacro(TransNAS):
             elif _TUPLE.fullmatch(text):
                 spec = tuple(re.findall(r"\d", text))
             elif "=" not in text:
-                raise InvalidSpecError(f"{self.name}: {text!r} does not read 64-<digits>-basic")
+                raise InvalidSpecError(
+                    f"{self.name}: {shown(text)} does not read 64-<digits>-basic"
+                )
         if isinstance(spec, Sequence) and not isinstance(spec, str) and len(spec) != 1:
             padding = [0] * (LENGTHS[1] - len(spec))
             spec = {"modules": [*spec, *padding]}
@@ -78,7 +81,7 @@ class TransNASMacro(TransNAS):
             if not least <= count <= most:
                 text = "".join(map(str, digits))
                 raise InvalidSpecError(
-                    f"{self.name}: {text!r} has {count} {what}, not {least} to {most}"
+                    f"{self.name}: {shown(text)} has {count} {what}, not {least} to {most}"
                 )
         return cell
 

@@ -20,6 +20,7 @@ from archcast.encoders.spaces._fields import Choices, Field
 from archcast.encoders.spaces._net import Net, Value
 from archcast.encoders.spaces._transnas import STEM, TransNAS, each, relu_conv
 from archcast.encoders.spaces._transnas_batch import Encoders
+from archcast.encoders.spaces._words import shown
 
 #: Source and target node of the six edges, in the order of the text.
 EDGES: Final = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
@@ -57,7 +58,9 @@ class TransNASMicro(TransNAS):
             elif _TUPLE.fullmatch(text):
                 spec = {"cell": re.findall(r"\d", text)}
             elif "=" not in text:
-                raise InvalidSpecError(f"{self.name}: {text!r} does not read 64-41414-a_bc_def")
+                raise InvalidSpecError(
+                    f"{self.name}: {shown(text)} does not read 64-41414-a_bc_def"
+                )
         elif isinstance(spec, Sequence) and len(spec) == 6:
             spec = {"cell": list(spec)}
         return super().parse(spec)

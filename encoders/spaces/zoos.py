@@ -27,6 +27,7 @@ from archcast.encoders.errors import InvalidSpecError, UnreadableModelError
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.spaces import _zoo_models
 from archcast.encoders.spaces._base import Space
+from archcast.encoders.spaces._words import shown
 from archcast.encoders.spaces._zoo_recordings import recorded
 
 if TYPE_CHECKING:
@@ -136,16 +137,16 @@ class Zoo(Space[Model]):
         if isinstance(spec, tuple) and len(spec) == 2 and all(map(isinstance, spec, (str, int))):
             spec = f"{spec[0]}@{spec[1]}"
         if not isinstance(spec, str):
-            raise InvalidSpecError(f"{self.name}: {spec!r} is not the name of an architecture")
+            raise InvalidSpecError(f"{self.name}: {shown(spec)} is not the name of an architecture")
         full, at, digits = spec.strip().removeprefix(f"{self.name}:").partition("@")
         name, _, weights = full.partition(".")
         if name not in self._names:
             close = get_close_matches(name, self.names(), 3)
             hint = f"; did you mean {' or '.join(close)}?" if close else ""
-            raise InvalidSpecError(f"{self.name} has no architecture {name!r}{hint}")
+            raise InvalidSpecError(f"{self.name} has no architecture {shown(name)}{hint}")
         size = self.own_size(name, weights)
         if size is None:
-            raise InvalidSpecError(f"{self.name} has no weights {weights!r} of {name}")
+            raise InvalidSpecError(f"{self.name} has no weights {shown(weights)} of {name}")
         return name, self._read_size(digits) if at else size
 
     def text(self, cell: Model) -> str:
@@ -223,7 +224,7 @@ class Zoo(Space[Model]):
     def _read_size(self, digits: str) -> int:
         if not (digits.isascii() and digits.isdigit() and 0 < int(digits[:9]) <= _LARGEST):
             raise InvalidSpecError(
-                f"{self.name}: {digits!r} is no image size; write a number up to {_LARGEST}"
+                f"{self.name}: {shown(digits)} is no image size; write a number up to {_LARGEST}"
             )
         return int(digits)
 

@@ -12,7 +12,7 @@ from archcast.cli._inputs import UsageError
 from archcast.cli._search_job import Job
 from archcast.cli._search_show import say, winners
 from archcast.encoders._files import write_atomically
-from archcast.encoders.errors import ArchcastError, InvalidSettingError, MissingExtraError
+from archcast.encoders.errors import ArchcastError, StorageError
 from archcast.search import Forecaster, SearchResult
 from archcast.search.exports import FORMATS, export
 from archcast.search.plot import plot_map
@@ -77,7 +77,7 @@ def export_best(
     """
     rows = winners(job, result, k)
     forecasts = _forecasts(job, result, [row["spec"] for row in rows])
-    failed: dict[str, None] = {}
+    failed: dict[str, str] = {}
     for at, row in enumerate(rows):
         facts = {
             "source": job.source,
@@ -97,12 +97,14 @@ def export_best(
                     num_classes=job.domain.num_classes,
                     image_size=job.domain.image_size,
                 )
-            except (InvalidSettingError, MissingExtraError) as error:  # alike for all of them
-                failed[f"{kind}: {error}"] = None
+            except StorageError:  # no other file can be written, either
+                raise
+            except ArchcastError as error:
+                failed.setdefault(kind, str(error))  # mostly alike for all of them
                 continue
             say(f"wrote {path}")
-    for text in failed:
-        say(text)
+    for kind, why in failed.items():
+        say(f"{kind}: {why}")
     return not failed
 
 

@@ -12,6 +12,7 @@ from archcast.datasets import Benchmark
 from archcast.encoders.errors import InvalidSettingError, InvalidSpecError
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.spaces import get_space
+from archcast.encoders.spaces._words import shown
 from archcast.search._nearest import Codes
 from archcast.search.domain import Cost, Domain
 from archcast.search.objectives import Constraint
@@ -64,7 +65,7 @@ class Rows:
         if text not in self.place:  # in the benchmark's own terms it may be one it has
             text = self.benchmark.specs[self.benchmark.index(text)]
         if text not in self.place:
-            raise InvalidSpecError(f"{self.benchmark.name} has no measurement of {arch!r}")
+            raise InvalidSpecError(f"{self.benchmark.name} has no measurement of {shown(arch)}")
         return self.place[text]
 
     def features(self, places: NDArray[np.intp]) -> NDArray[np.float32]:

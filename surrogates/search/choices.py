@@ -7,10 +7,17 @@ from math import prod
 from typing import Any
 
 from archcast.encoders import read
-from archcast.encoders.errors import ArchcastError, EvaluationError, InvalidSpecError
+from archcast.encoders.errors import (
+    ArchcastError,
+    EvaluationError,
+    InvalidSpecError,
+    NotANetworkError,
+)
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.spaces import Field, FieldSpace
+from archcast.encoders.spaces._base import building
 from archcast.encoders.spaces._fields import Choices, check_fields
+from archcast.encoders.spaces._words import shown
 
 __all__ = ["ChoiceSpace"]
 
@@ -88,29 +95,46 @@ class ChoiceSpace(FieldSpace):
         cells = [self.parse(spec) for spec in specs]
         for cell in dict.fromkeys(cells):
             if cell not in self._graphs:
-                self._graphs[cell] = self._built(self.choices(cell))
+                self._graphs[cell] = self._built(cell)
         return [self._graphs[cell] for cell in cells]
 
     def module(
         self, spec: Any, num_classes: int | None = None, image_size: int | None = None
     ) -> Any:
-        """What ``to_network`` builds, anew."""
-        return self.to_network(self.choices(spec))
+        """What ``to_network`` builds, anew.
 
-    def _built(self, choices: dict[str, Any]) -> ComputeGraph:
-        name = getattr(self.to_network, "__name__", type(self.to_network).__name__)
-        try:
-            network = self.to_network(dict(choices))
-        except ArchcastError:
-            raise
-        except Exception as error:
-            raise EvaluationError(
-                f"{name}() failed for {choices}: {type(error).__name__}: {error}"
-            ) from error
+        Args:
+            spec: text or mapping.
+            num_classes: not used: the function knows.
+            image_size: not used.
+
+        Raises:
+            InvalidSpecError: it is not of this space.
+            NotANetworkError: ``to_network`` makes a graph, a text or a file, and no torch module.
+            EvaluationError: ``to_network`` raised.
+        """
+        network = self._called(self.parse(spec))
+        if not hasattr(network, "named_parameters"):
+            raise NotANetworkError(
+                f"{self.name}: {self._function}() gives a {type(network).__name__}, and no torch "
+                "module"
+            )
+        return network
+
+    @property
+    def _function(self) -> str:
+        return getattr(self.to_network, "__name__", type(self.to_network).__name__)
+
+    def _called(self, cell: Choices) -> Any:
+        with building(self.name, self.text(cell), f"{self._function}()"):
+            return self.to_network(self.choices(cell))
+
+    def _built(self, cell: Choices) -> ComputeGraph:
+        network = self._called(cell)
         try:
             return read(network, self.input_shape)
         except ArchcastError as error:
             raise EvaluationError(
-                f"{name}() turned {choices} into {network!r:.200}, which cannot be read as a "
-                f"network: {error}"
+                f"{self.name}: {self._function}() turned {self.text(cell)} into {shown(network)}, "
+                f"which cannot be read as a network: {error}"
             ) from error

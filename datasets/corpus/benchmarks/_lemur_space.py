@@ -15,6 +15,7 @@ from archcast.datasets.benchmarks._lemur_settings import Setting, parsed
 from archcast.encoders.errors import InvalidSpecError, SandboxError
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.spaces import Space
+from archcast.encoders.spaces._words import shown
 
 #: Name, and the setting where it is told.
 Cell = tuple[str, Setting | None]
@@ -39,17 +40,17 @@ class LemurSpace(Space[Cell]):
         if isinstance(spec, tuple) and len(spec) == 2 and isinstance(spec[0], str):
             name, kind = spec
             if kind is not None and not isinstance(kind, Setting):
-                raise InvalidSpecError(f"lemur: {kind!r} is no setting")
+                raise InvalidSpecError(f"lemur: {shown(kind)} is no setting")
         elif isinstance(spec, str):
             text = spec.strip().removeprefix("lemur:").partition("#")[0]
             name, at, rest = text.partition("@")
             kind = parsed(rest) if at else None
         else:
-            raise InvalidSpecError(f"lemur: a specification is a text, not {spec!r}")
+            raise InvalidSpecError(f"lemur: a specification is a text, not {shown(spec)}")
         if name not in self._names:
             close = get_close_matches(name, self._names, 1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise InvalidSpecError(f"lemur has no network {name!r}{hint}")
+            raise InvalidSpecError(f"lemur has no network {shown(name)}{hint}")
         return name, kind
 
     def text(self, cell: Cell) -> str:

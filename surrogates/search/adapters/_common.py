@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from archcast._tasks import get_task, tasks
 from archcast.encoders.errors import EvaluationError, InvalidSettingError, MissingExtraError
+from archcast.encoders.spaces._words import shown
 from archcast.search.adapters._parameters import Parameters
 from archcast.search.domain import Domain
 from archcast.search.forecaster import Forecaster
@@ -154,7 +155,7 @@ def _source(domain: Domain, wanted: Wanted) -> _Source:
     objective = _named(domain, wanted) if isinstance(wanted, str) else wanted
     if not isinstance(objective, Objective):
         raise InvalidSettingError(
-            f"{wanted!r} is no objective; give a name, an Objective, a Forecaster or a Measure"
+            f"{shown(wanted)} is no objective; give a name, an Objective, a Forecaster or a Measure"
         )
     if objective.name in domain.costs:
         return _Source(objective, "cost", _Cost(domain, objective.name))
@@ -190,7 +191,8 @@ class _Measured:
             return float(found)
         except (TypeError, ValueError) as error:
             raise EvaluationError(
-                f"{self.measure.objective.name}: the function gave {found!r} for {spec}, no number"
+                f"{self.measure.objective.name}: the function gave {shown(found)} for {spec}, "
+                "no number"
             ) from error
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from archcast.encoders.errors import InvalidSettingError, InvalidSpecError
 from archcast.encoders.spaces import FieldSpace, Space
+from archcast.encoders.spaces._words import shown
 
 __all__ = ["Label", "Parameters"]
 
@@ -105,7 +106,7 @@ class Parameters(ABC):
             if labels.get(name) not in options:
                 known = ", ".join(map(str, options))
                 raise InvalidSettingError(
-                    f"parameter {name!r} is {labels.get(name)!r}, not one of {known}"
+                    f"parameter {name!r} is {shown(labels.get(name))}, not one of {known}"
                 )
             chosen.append(options.index(labels[name]))
         return self.spec(chosen)

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from archcast.encoders.errors import EvaluationError, InfeasibleError, InvalidSettingError
+from archcast.encoders.spaces._words import shown
 from archcast.search._registry import get_strategy
 from archcast.search.choices import ChoiceSpace
 from archcast.search.domain import Domain
@@ -189,7 +190,7 @@ class _Lists:
             raise InvalidSettingError(f"a point has {len(self.options)} values, not {len(point)}")
         for at, (values, value) in enumerate(zip(self.options, point, strict=True)):
             if value not in values:
-                raise InvalidSettingError(f"dimension {at} has no choice {value!r}")
+                raise InvalidSettingError(f"dimension {at} has no choice {shown(value)}")
         return tuple((v.index(x),) for v, x in zip(self.options, point, strict=True))
 
 
@@ -218,7 +219,7 @@ def _options(at: int, dimension: Sequence[Any]) -> list[Any]:
                 "list the values to choose from"
             )
     if isinstance(dimension, str) or not isinstance(dimension, Sequence) or not len(dimension):
-        raise InvalidSettingError(f"dimension {at} is {dimension!r}, no list of choices")
+        raise InvalidSettingError(f"dimension {at} is {shown(dimension)}, no list of choices")
     return list(dimension)
 
 
@@ -226,4 +227,4 @@ def _number(value: ArrayLike) -> float:
     try:
         return float(np.asarray(value, np.float64))
     except (TypeError, ValueError) as error:
-        raise EvaluationError(f"the function gave {value!r}, which is no number") from error
+        raise EvaluationError(f"the function gave {shown(value)}, which is no number") from error

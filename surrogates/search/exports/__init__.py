@@ -11,16 +11,23 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from archcast.encoders._files import write_atomically
 from archcast.encoders.errors import (
+    ArchcastError,
     InvalidSettingError,
     MissingExtraError,
     NotANetworkError,
+    SandboxError,
     StorageError,
+    UnreadableModelError,
 )
 from archcast.encoders.spaces import Space, get_space
+from archcast.encoders.spaces._base import building
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["FORMATS", "export", "torch_source"]
 
@@ -63,8 +70,10 @@ def export(
 
     Raises:
         InvalidSpecError: the text is not of this space.
-        InvalidSettingError: no such format, or a space that does not say how its networks are
-            built, which leaves no torch code.
+        InvalidSettingError: no such format, or one that this space does not have: torch code needs
+            its ``build``, ONNX its ``module``. The message names those that it has.
+        EvaluationError: a person's own code that builds the network failed.
+        UnreadableModelError: torch cannot write the module as ONNX.
         MissingExtraError: ONNX needs torch and onnxscript.
         StorageError: a file cannot be written.
     """
@@ -121,20 +130,41 @@ def torch_source(
     Raises:
         InvalidSpecError: the text is not of this space.
         InvalidSettingError: the space does not say how its networks are built.
+        EvaluationError: its ``build`` failed.
     """
     from archcast.search.exports._source import SourceNet
 
     chosen = get_space(space) if isinstance(space, str) else space
     cell = chosen.parse(spec)
+    text = chosen.text(cell)
     net = SourceNet()
     try:
-        chosen.build(net, cell, num_classes or chosen.num_classes, image_size or chosen.image_size)
+        with building(chosen.name, text):
+            chosen.build(
+                net, cell, num_classes or chosen.num_classes, image_size or chosen.image_size
+            )
+            return net.source(chosen.name, text)
     except NotANetworkError as error:
+        others = " and ".join(["spec", *(["onnx"] if _has_module(chosen, text) else [])])
         raise InvalidSettingError(
             f"{chosen.name} does not say how its networks are built, so there is no torch code of "
-            "them; take the formats spec and onnx"
+            f"them; what can be written: {others}"
         ) from error
-    return net.source(chosen.name, chosen.text(cell))
+
+
+def _says_how(space: Space[Any]) -> bool:
+    return type(space).build is not Space.build
+
+
+def _has_module(space: Space[Any], text: str) -> bool:
+    """Whether a space makes modules, which only trying tells."""
+    try:
+        space.module(text)
+    except MissingExtraError:  # it does, once that is installed
+        return True
+    except ArchcastError:
+        return False
+    return True
 
 
 def _written(path: Path, text: str) -> Path:
@@ -154,18 +184,9 @@ def _write_onnx(
         ) from error
     with torch.random.fork_rng(devices=[]):  # equal files for equal architectures
         torch.manual_seed(0)
-        module = space.module(text, num_classes, image_size).eval()
-    example = _example(module, space, image_size)
+        module = _module(space, text, num_classes, image_size)
+    program = _program(module, space, text, image_size)
     large = sum(p.numel() * p.element_size() for p in module.parameters()) > _LARGE
-    with _quiet():
-        program = torch.onnx.export(
-            module,
-            example,
-            dynamo=True,
-            verbose=False,
-            dynamic_shapes=_any_batch(module, len(example)),
-        )
-    assert program is not None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
@@ -176,23 +197,70 @@ def _write_onnx(
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _any_batch(module: Any, inputs: int) -> tuple[Any, ...]:
+def _module(
+    space: Space[Any], text: str, num_classes: int | None, image_size: int | None
+) -> torch.nn.Module:
+    try:
+        return space.module(text, num_classes, image_size).eval()
+    except (NotANetworkError, SandboxError) as error:  # alike for all of the space
+        others = " and ".join(["spec", *(["torch"] if _says_how(space) else [])])
+        told = str(error).removeprefix(f"{space.name}: ")
+        raise InvalidSettingError(
+            f"there is no ONNX file of a network of {space.name}: {told}; what can be written: "
+            f"{others}"
+        ) from error
+
+
+def _program(module: torch.nn.Module, space: Space[Any], text: str, size: int | None) -> Any:
+    """The module as ONNX, in memory."""
+    import torch
+
+    args, named = _example(module, space, size)
+    try:
+        with _quiet():
+            return torch.onnx.export(
+                module,
+                args,
+                kwargs=named,
+                dynamo=True,
+                verbose=False,
+                dynamic_shapes=_any_batch(module, len(args), named),
+            )
+    except Exception as error:  # the exporter raises anything, whatever the module's code raises
+        reason = error.__cause__ or error  # the exporter's own message is advice in colours
+        line = next((part.strip() for part in str(reason).splitlines() if part.strip()), "")
+        raise UnreadableModelError(
+            f"{space.name}: {text} cannot be written as ONNX, for torch cannot follow it: "
+            f"{type(reason).__name__}: {line[:200]}"
+        ) from error
+
+
+def _any_batch(module: Any, inputs: int, named: Mapping[str, Any]) -> Any:
     """For each argument of ``forward``, that its first axis may have any length."""
     import torch
 
+    if named:
+        return {name: {0: torch.export.Dim.DYNAMIC} for name in named}
     each = tuple({0: torch.export.Dim.DYNAMIC} for _ in range(inputs))
     kinds = [p.kind for p in inspect.signature(module.forward).parameters.values()]
     return (each,) if inspect.Parameter.VAR_POSITIONAL in kinds else each
 
 
-def _example(module: Any, space: Space[Any], image_size: int | None) -> tuple[Any, ...]:
+def _example(
+    module: Any, space: Space[Any], image_size: int | None
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Inputs to follow the module with; two in a batch, for one would be taken as fixed."""
     import torch
 
     if hasattr(module, "example"):
-        return tuple(module.example(2))
+        return tuple(module.example(2)), {}
+    shape = getattr(space, "input_shape", None)  # of a person's own modules
+    if isinstance(shape, Mapping):
+        return (), {name: torch.zeros(2, *dims[1:]) for name, dims in shape.items()}
+    if shape is not None:
+        return (torch.zeros(2, *shape[1:]),), {}
     size = image_size or space.image_size
-    return (torch.zeros(2, 3, size, size),)
+    return (torch.zeros(2, 3, size, size),), {}
 
 
 @contextmanager

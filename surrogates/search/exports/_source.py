@@ -71,7 +71,7 @@ class SourceNet(Net):
             ShapeError: no output was declared.
         """
         if not self._outputs:
-            raise ShapeError(f"{spec} has no output: build() ends with net.output(...)")
+            raise ShapeError("no output was declared: build() ends with net.output(...)")
         names = [value.handle for value in self._outputs]
         example = [
             f"torch.zeros(batch, {', '.join(map(str, shape))}"

@@ -19,8 +19,9 @@ from archcast.search import DeviceCost, get_cost
 
 MINE = """
 import time
-from archcast.encoders.spaces import get_space
+from archcast.encoders.spaces import Field, FieldSpace, get_space
 from archcast.encoders.spaces.nats_size import NATSSize
+from archcast.search import ChoiceSpace
 
 def train(arch):
     return get_space("nats_size").graph(arch).macs / 1e6
@@ -39,6 +40,17 @@ def broken(arch):
 class Mine(NATSSize):
     name = "mine"
 
+class Broken(FieldSpace):
+    name = "broken"
+    fields = (Field("width", (1, 2, 3)),)
+
+    def build(self, net, cell, num_classes, image_size):
+        raise ValueError("odd")
+
+def graph(choices):
+    return get_space("nats_size").graph(":".join([str(8 * choices["width"])] * 5))
+
+graphs = ChoiceSpace("graphs", {"width": [1, 2, 3, 4]}, graph)
 text = "no function"
 """
 OWN = ("--space", "nats_size", "--task", "own/macs", "--train-with", "mine_for_search:train")
@@ -209,6 +221,23 @@ def test_a_space_of_one_s_own(capsys):
     code, out, _ = search(capsys, *argv)
     assert code == 0
     assert json.loads(out.splitlines()[0])["space"] == "mine"
+
+
+def test_what_cannot_be_written_is_told_and_the_rest_is_written(capsys, tmp_path):
+    pytest.importorskip("onnxscript")
+    argv = ("--space", "mine_for_search:graphs", *SHIPPED, "--budget", "4", "--top", "2")
+    code, _, err = search(capsys, *argv, "--out", "best")
+    assert code == cli.FAILED
+    assert sorted(p.name for p in (tmp_path / "best").iterdir()) == ["best1.json", "best2.json"]
+    assert [line.split(":")[1] for line in err if "can be written: spec" in line] == [
+        " torch", " onnx",
+    ]  # fmt: skip
+
+
+def test_a_build_that_fails_is_no_error_of_the_library(capsys):
+    code, _, err = search(capsys, "--space", "mine_for_search:Broken", *SHIPPED)
+    assert code == cli.FAILED
+    assert err[0] == "archcast: broken: build() failed for width=1: ValueError: odd"
 
 
 def test_a_space_of_a_package_is_known_by_its_entry_point(capsys, tmp_path, monkeypatch):

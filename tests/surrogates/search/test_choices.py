@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from archcast.encoders.errors import EvaluationError, InvalidSpecError
+from archcast.encoders.errors import EvaluationError, InvalidSpecError, NotANetworkError
 from archcast.encoders.spaces import get_space
 from archcast.search import ChoiceSpace, Domain, get_strategy, surrogate
 
@@ -66,9 +66,26 @@ def test_a_builder_that_fails_is_named():
     def fails(choices):
         raise ZeroDivisionError("depth")
 
-    with pytest.raises(EvaluationError, match=r"fails\(\) failed .*ZeroDivisionError: depth"):
-        space(fails).graph("first=none;second=none;lr=0.1")
+    spec = "first=none;second=none;lr=0.1"
+    for build_it in (space(fails).graph, space(fails).module):
+        with pytest.raises(
+            EvaluationError, match=rf"^own: fails\(\) failed for {spec}: ZeroDivisionError: depth"
+        ):
+            build_it(spec)
     with pytest.raises(EvaluationError, match=r"<lambda>\(\) turned .* cannot be read"):
         space(lambda _: 7).graph("first=none;second=none;lr=0.1")
     with pytest.raises(InvalidSpecError, match="cannot be 'x'"):
         space().graph("first=x;second=none;lr=0.1")
+
+
+def test_an_error_of_the_library_names_the_space_and_the_choices():
+    own = space(lambda _: BASE.graph("no cell"))
+    with pytest.raises(InvalidSpecError, match=r"^own: first=none;second=none;lr=0\.1: nas"):
+        own.graph("first=none;second=none;lr=0.1")
+
+
+def test_a_module_is_not_made_of_a_graph():
+    with pytest.raises(
+        NotANetworkError, match=r"own: build\(\) gives a ComputeGraph, and"
+    ):
+        space().module("first=none;second=none;lr=0.1")

@@ -7,8 +7,15 @@ import sys
 import numpy as np
 import pytest
 
-from archcast.encoders.errors import InvalidSettingError, InvalidSpecError, StorageError
+from archcast.encoders import read
+from archcast.encoders.errors import (
+    InvalidSettingError,
+    InvalidSpecError,
+    StorageError,
+    UnreadableModelError,
+)
 from archcast.encoders.spaces import SPACES, get_space
+from archcast.search import ChoiceSpace
 from archcast.search.exports import export, torch_source
 
 #: All that say how their networks are built.
@@ -159,5 +166,68 @@ def test_a_space_without_a_description_has_no_torch_code():
 
             raise NotANetworkError("elsewhere")
 
-    with pytest.raises(InvalidSettingError, match="spec and onnx"):
+    with pytest.raises(InvalidSettingError, match=r"can be written: spec$"):
         torch_source(get_space("nasbench201").sample(1)[0], Foreign())
+
+
+def own_space(to_network, **options):
+    return ChoiceSpace("own", {"width": [4, 8]}, to_network, **options)
+
+
+def nats_graph(choices):
+    return get_space("nats_size").graph(":".join([str(choices["width"] * 8)] * 5))
+
+
+def test_a_space_of_graphs_says_what_can_be_written(tmp_path):
+    pytest.importorskip("onnxscript")
+    own = own_space(nats_graph)
+    assert len(export("width=4", own, tmp_path, ["spec"])) == 1
+    for kind in ("torch", "onnx"):
+        with pytest.raises(InvalidSettingError, match=r"own.*can be written: spec$"):
+            export("width=4", own, tmp_path, [kind])
+
+
+def plain_modules(torch):
+    class Plain(torch.nn.Module):
+        def __init__(self, width):
+            super().__init__()
+            self.conv, self.out = torch.nn.Conv2d(1, width, 3), torch.nn.Linear(width, 10)
+
+        def forward(self, x):
+            return self.out(self.conv(x).mean((2, 3)))
+
+    return Plain
+
+
+def test_a_space_of_modules_says_what_can_be_written():
+    plain = plain_modules(pytest.importorskip("torch"))
+    own = own_space(lambda c: plain(c["width"]), input_shape=(1, 1, 20, 20))
+    with pytest.raises(InvalidSettingError, match=r"can be written: spec and onnx$"):
+        torch_source("width=4", own)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(1, 1, 20, 20), {"x": (1, 1, 20, 20)}])
+def test_modules_of_one_s_own_are_written_with_their_own_input(tmp_path, shape):
+    plain = plain_modules(pytest.importorskip("torch"))
+    pytest.importorskip("onnxscript")
+    own = own_space(lambda c: plain(c["width"]), input_shape=shape)
+    (path,) = export("width=4", own, tmp_path, ["onnx"])
+    assert read(str(path)) == own.graph("width=4")
+
+
+@pytest.mark.slow
+def test_a_module_that_torch_cannot_follow_is_named(tmp_path):
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnxscript")
+
+    class Undecided(plain_modules(torch)):
+        def forward(self, x):
+            return super().forward(x if len(x) == 1 or x.sum() > 0 else -x)
+
+    own = own_space(lambda c: Undecided(c["width"]), input_shape=(1, 1, 20, 20))
+    with pytest.raises(
+        UnreadableModelError, match="own: width=4 cannot be written"
+    ) as told:
+        export("width=4", own, tmp_path, ["onnx"])
+    assert "\n" not in str(told.value)
