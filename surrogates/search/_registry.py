@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from archcast.encoders.errors import InvalidSettingError
+from archcast.encoders.spaces._words import shown
 from archcast.search.domain import Domain
 from archcast.search.strategy import Strategy
 
@@ -46,7 +47,7 @@ def strategy_class(name: str) -> type[Strategy]:
     if name not in _OWN:
         near = get_close_matches(name, list_strategies(), n=2, cutoff=0.4)
         hint = f"did you mean {' or '.join(near)}?" if near else ", ".join(list_strategies())
-        raise InvalidSettingError(f"no strategy is called {name!r}; {hint}")
+        raise InvalidSettingError(f"no strategy is called {shown(name)}; {hint}")
     module, attribute = _OWN[name]
     return getattr(import_module(f"archcast.search.strategies.{module}"), attribute)
 

@@ -65,7 +65,7 @@ class Domain:
         num_classes: int | None = None,
         image_size: int | None = None,
     ) -> None:
-        self.space = get_space(space) if isinstance(space, str) else space
+        self.space = space if isinstance(space, Space) else get_space(space)
         self.constraints = tuple(constraints)
         self.costs = dict(costs or {})
         self.num_classes = num_classes

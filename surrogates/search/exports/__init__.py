@@ -25,6 +25,7 @@ from archcast.encoders.errors import (
 )
 from archcast.encoders.spaces import Space, get_space
 from archcast.encoders.spaces._base import building
+from archcast.encoders.spaces._words import shown
 
 if TYPE_CHECKING:
     import torch
@@ -79,8 +80,10 @@ def export(
     """
     unknown = next((kind for kind in formats if kind not in FORMATS), None)
     if unknown is not None:
-        raise InvalidSettingError(f"no format is called {unknown!r}; take {', '.join(FORMATS)}")
-    chosen = get_space(space) if isinstance(space, str) else space
+        raise InvalidSettingError(
+            f"no format is called {shown(unknown)}; take {', '.join(FORMATS)}"
+        )
+    chosen = space if isinstance(space, Space) else get_space(space)
     text = chosen.text(chosen.parse(spec))
     graph = chosen.graph(text, num_classes, image_size)
     stem = name or f"{chosen.name}-{graph.hash[:8]}"
@@ -134,7 +137,7 @@ def torch_source(
     """
     from archcast.search.exports._source import SourceNet
 
-    chosen = get_space(space) if isinstance(space, str) else space
+    chosen = space if isinstance(space, Space) else get_space(space)
     cell = chosen.parse(spec)
     text = chosen.text(cell)
     net = SourceNet()

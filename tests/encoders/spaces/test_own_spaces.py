@@ -101,3 +101,11 @@ def test_spaces_of_other_packages_are_among_the_known(tmp_path, monkeypatch):
 def test_the_library_s_own_space_wins_over_an_entry_point(tmp_path, monkeypatch):
     other_package(tmp_path, monkeypatch, "nasbench201 = no_such_module:Cells")
     assert type(get_space("nasbench201")) is NASBench201
+
+
+def test_what_is_no_space_is_refused_by_domains_and_exports(tmp_path):
+    from archcast.search import Domain, export
+
+    for use in (Domain, lambda space: export("spec", space, tmp_path)):
+        with pytest.raises(InvalidSpecError, match="asked for by its name, not Long"):
+            use(Long())
