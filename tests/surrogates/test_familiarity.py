@@ -14,12 +14,19 @@ def base():
     return archcast.universal("cifar10/test_accuracy")
 
 
+def told(predictor, graphs):
+    """Familiarity by a predictor that can tell."""
+    found = archcast.familiarity(predictor, graphs)
+    assert found is not None
+    return found
+
+
 def drawn(space, n, seed):
     return get_space(space).graphs(get_space(space).sample(n, seed=seed))
 
 
 def test_spaces_that_the_universal_predictor_learned_from_are_known(base):
-    found = archcast.familiarity(base, drawn("nasbench201", 20, 0))
+    found = told(base, drawn("nasbench201", 20, 0))
     assert sum(f.word in ("familiar", "near") for f in found) >= 15
     assert sum(f.nearest == "nasbench201" for f in found) >= 15
     assert archcast.familiarity(base, []) == []
@@ -27,11 +34,11 @@ def test_spaces_that_the_universal_predictor_learned_from_are_known(base):
 
 def test_what_is_like_the_labelled_is_known_and_nothing_else(base):
     adapted = base.adapt(drawn("flexibert", 30, 0), np.linspace(60, 80, 30))
-    inside = archcast.familiarity(adapted, drawn("flexibert", 20, 1))
+    inside = told(adapted, drawn("flexibert", 20, 1))
     assert sum(f.word in ("familiar", "near") for f in inside) >= 17
     assert "30 labelled" in inside[0].reason
     # That the base has seen NAS-Bench-201 tells nothing of its level in this unit.
-    outside = archcast.familiarity(adapted, drawn("nasbench201", 20, 0))
+    outside = told(adapted, drawn("nasbench201", 20, 0))
     assert {f.word for f in outside} <= {"far", "alien"}
     assert "unlike the 30 labelled networks; nearest known space: nasbench201" in outside[0].reason
 
@@ -74,8 +81,8 @@ def test_a_predictor_of_another_family_has_only_its_labels_to_tell_by():
     plain = get_predictor("bayesian-linear").fit(graphs, np.linspace(60, 80, 40))
     assert archcast.familiarity(plain, graphs[:2]) is None
     adapted = plain.adapt(graphs[:20], np.linspace(60, 80, 20))
-    inside = archcast.familiarity(adapted, drawn("nats_size", 10, 1))
-    outside = archcast.familiarity(adapted, drawn("nasbench_nlp", 5, 0))
+    inside = told(adapted, drawn("nats_size", 10, 1))
+    outside = told(adapted, drawn("nasbench_nlp", 5, 0))
     assert sum(f.word in ("familiar", "near") for f in inside) >= 8
     assert {f.word for f in outside} == {"alien"}
     assert "unlike the 20 labelled" in outside[0].reason

@@ -85,7 +85,5 @@ def test_an_error_of_the_library_names_the_space_and_the_choices():
 
 
 def test_a_module_is_not_made_of_a_graph():
-    with pytest.raises(
-        NotANetworkError, match=r"own: build\(\) gives a ComputeGraph, and"
-    ):
+    with pytest.raises(NotANetworkError, match=r"own: build\(\) gives a ComputeGraph, and"):
         space().module("first=none;second=none;lr=0.1")

@@ -226,8 +226,6 @@ def test_a_module_that_torch_cannot_follow_is_named(tmp_path):
             return super().forward(x if len(x) == 1 or x.sum() > 0 else -x)
 
     own = own_space(lambda c: Undecided(c["width"]), input_shape=(1, 1, 20, 20))
-    with pytest.raises(
-        UnreadableModelError, match="own: width=4 cannot be written"
-    ) as told:
+    with pytest.raises(UnreadableModelError, match="own: width=4 cannot be written") as told:
         export("width=4", own, tmp_path, ["onnx"])
     assert "\n" not in str(told.value)
