@@ -371,9 +371,14 @@ def command(*argv):
 def stopped(tmp_path, number):
     """A search that got a signal while it trained."""
     argv = (*OWN[:-1], "mine_for_search:slowly", "--strategy", "random", "--journal", "j.sqlite")
-    process = subprocess.Popen(
-        command(*argv), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    # A shell's background jobs ignore Ctrl-C, and so do the processes they start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(
+            command(*argv), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert process.stderr is not None
     said = [process.stderr.readline() for _ in range(4)]
     process.send_signal(number)
