@@ -86,6 +86,13 @@ def strategy(name: str, **options: Any) -> Method:
     return method
 
 
+def map_elites(asked: Question) -> Trace:
+    """An archive of the best of each parameter count and multiply-accumulates, ten bins of each."""
+    simulation = asked.problem.mapped()
+    chosen = get_strategy("map-elites", simulation.domain, seed=asked.seed)
+    return replay(chosen, simulation, asked.trainings)
+
+
 def published_scores(asked: Question, specs: Sequence[str]) -> dict[str, FloatArray]:
     """Scores without training that the benchmark's sources have, and three sizes."""
     domain = asked.simulation.domain
@@ -200,6 +207,7 @@ METHODS: Mapping[str, Method] = {
     "local": strategy("local"),
     "evolution": strategy("evolution"),
     "nsga2": strategy("nsga2"),
+    "map-elites": map_elites,
     "successive-halving": strategy("successive-halving"),
     "successive-halving, curves": strategy("successive-halving", curve_forecast=True),
     "robot": strategy("robot"),

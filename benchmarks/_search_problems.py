@@ -28,6 +28,16 @@ class Problem:
         """The table, read once a process; its clock is everybody's."""
         return _simulation(self)
 
+    def mapped(self) -> Simulation:
+        """The same with sizes of its networks, for searches that map them."""
+        return _mapped(self)
+
+
+@cache
+def _mapped(problem: Problem) -> Simulation:
+    costs = ("params", "macs")
+    return simulate(problem.benchmark, problem.task, report=problem.report, costs=costs)
+
 
 @cache
 def _simulation(problem: Problem) -> Simulation:

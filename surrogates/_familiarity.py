@@ -15,7 +15,7 @@ from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.tabular import tabular
 from archcast.forecast import Familiarity
 from archcast.predictors import Predictor
-from archcast.predictors._adapted import AdaptedPredictor
+from archcast.predictors._adapted import TELLING, AdaptedPredictor
 from archcast.predictors._cloud import Cloud, nearest
 from archcast.predictors._experts import Experts
 from archcast.predictors._kernel import distances
@@ -26,9 +26,8 @@ __all__ = ["familiarity"]
 
 #: Share of known networks that may be farther from the others than what counts as inside.
 _INSIDE: Final = 0.02
-#: Networks that a space has at least if it is to say what is inside; labels, likewise.
+#: Networks that a space has at least if it is to say what is inside.
 _FEWEST: Final = 10
-_TELLING: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +76,12 @@ def familiarity(
         InvalidSettingError: what is given are no graphs.
     """
     graphs = _checked(graphs)
-    if not graphs:
-        return []
-    x = tabular(graphs).values
+    return _familiarity(predictor, graphs, tabular(graphs).values) if graphs else []
+
+
+def _familiarity(
+    predictor: Predictor, graphs: Sequence[ComputeGraph], x: NDArray[np.float32]
+) -> list[Familiarity] | None:
     if isinstance(predictor, TabularPredictor):
         found = predictor.distribution(x)
         return [
@@ -89,8 +91,10 @@ def familiarity(
     if isinstance(predictor, UniversalPredictor) and len(set(predictor.experts_.spaces)) > 1:
         return _of_experts(predictor.experts_, graphs, x)
     if isinstance(predictor, AdaptedPredictor):
-        base = familiarity(predictor.base, graphs)
-        return _of_labels(predictor, x, base or [None] * len(graphs)) or base
+        base = _familiarity(predictor.base, graphs, x)
+        if len(predictor.support_) < TELLING:
+            return base
+        return _of_labels(predictor, x, base or [None] * len(graphs))
     return None
 
 
@@ -106,11 +110,9 @@ def _checked(graphs: object) -> list[ComputeGraph]:
 
 def _of_labels(
     predictor: AdaptedPredictor, x: NDArray[np.float32], base: Sequence[Familiarity | None]
-) -> list[Familiarity] | None:
-    """Familiarity by the labelled networks; None if they are too few to tell."""
+) -> list[Familiarity]:
+    """Familiarity by the labelled networks, and by the base where it has their unit."""
     own = predictor.lone()
-    if len(own) < _TELLING:
-        return None
     inside = Cloud((), np.quantile(own, np.linspace(0, 1, 101)))
     apart = distances(predictor.scaler_.apply(x), predictor.support_).min(1)
     count = len(own)
@@ -119,18 +121,24 @@ def _of_labels(
     unitless = bool(getattr(predictor.base, "unitless", False))
     found = []
     for score, known in zip(within.tolist(), base, strict=True):
-        if score > 0:
-            words = f"like the {count} labelled networks"
-            like = Familiarity(0.1 + 0.9 * score, word_of(0.1 + 0.9 * score), None, words)
-            found.append(max(like, known or like, key=lambda f: f.score) if not unitless else like)
-        elif known is not None and not unitless:
-            found.append(known)
-        else:
-            least = 0.1 * known.score if known is not None else 0.0
-            nearest_space = f"; {known.reason}" if known is not None and known.reason else ""
-            words = f"unlike the {count} labelled networks{nearest_space}"
-            found.append(Familiarity(least, word_of(least), known and known.nearest, words))
+        best = _by_labels(score, count, known)
+        if known is not None and not unitless:
+            best = max(known, best, key=lambda f: f.score)
+        found.append(best)
     return found
+
+
+def _by_labels(within: float, count: int, base: Familiarity | None) -> Familiarity:
+    """Familiarity of one architecture, of which the base knows no more than how strange it is."""
+    if within > 0:
+        score = 0.1 + 0.9 * within
+        return Familiarity(score, word_of(score), None, f"like the {count} labelled networks")
+    reason = f"unlike the {count} labelled networks"
+    if base is None:
+        return Familiarity(0.0, word_of(0.0), None, reason)
+    score = 0.1 * base.score
+    more = f"; {base.reason}" if base.reason else ""
+    return Familiarity(score, word_of(score), base.nearest, reason + more)
 
 
 def _of_experts(

@@ -19,7 +19,7 @@ from archcast.predictors._protocol import Predictor, State
 
 FloatArray = NDArray[np.float64]
 #: Labels from which on it is known how far apart they are.
-_TELLING: Final = 3
+TELLING: Final = 3
 
 
 class AdaptedPredictor(Predictor):
@@ -112,7 +112,7 @@ class AdaptedPredictor(Predictor):
         Returns:
             (m,) from 0, as near as the labelled are to each other, to 1.
         """
-        if len(self.support_) < _TELLING:
+        if len(self.support_) < TELLING:
             return np.zeros(len(near))
         usual = float(self.lone().max())
         beyond = np.maximum(near.min(1) / max(usual, 1e-9) - 1, 0.0)

@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from archcast.encoders.errors import EvaluationError
+from archcast.encoders.spaces._words import shown
 from archcast.search.strategy import Proposal
 
 __all__ = ["BatchEvaluate", "Evaluate", "Outcome", "Result", "measure", "measure_batch"]
@@ -106,18 +107,15 @@ def _outcome(found: Any, seconds: float) -> Outcome:
     try:
         values = np.atleast_1d(np.asarray(given, np.float64))
     except (TypeError, ValueError):
-        return Outcome((), seconds, f"evaluate gave {_short(given)}, which is no number")
+        return Outcome((), seconds, f"evaluate gave {shown(given, 60)}, which is no number")
     if values.ndim != 1 or not values.size:
-        return Outcome((), seconds, f"evaluate gave {_short(given)}, not one number an objective")
+        return Outcome(
+            (), seconds, f"evaluate gave {shown(given, 60)}, not one number an objective"
+        )
     if not np.isfinite(values).all():
-        return Outcome((), seconds, note or f"evaluate gave {_short(given)}")
+        return Outcome((), seconds, note or f"evaluate gave {shown(given, 60)}")
     return Outcome(tuple(values.tolist()), seconds, note)
 
 
 def _told(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:500]
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

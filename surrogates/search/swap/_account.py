@@ -82,9 +82,9 @@ class Account:
         """The candidate that a call is about."""
         arch, rest = split_call(self.form, args, kwargs, self.settings.ignored)
         with self._lock:
-            found = self.candidates.of(arch, rest)
             if rest and self._beyond is not None:
                 raise self._beyond.refusal(next(iter(rest)))
+            found = self.candidates.of(arch, rest)
             self.candidates.remember(found.key, args, dict(kwargs))
             self._hear(arch, args, kwargs)
             return found

@@ -16,6 +16,7 @@ from archcast.encoders import read
 from archcast.encoders.errors import ArchcastError, EvaluationError, UnreadableModelError
 from archcast.encoders.graph import ComputeGraph, pack, unpack
 from archcast.encoders.spaces import recognise
+from archcast.encoders.spaces._words import shown
 from archcast.encoders.tabular import feature_names, tabular
 from archcast.search.domain import Domain
 from archcast.search.swap._arguments import JOINT, NotPlainError, canonical, leaves, plain
@@ -148,7 +149,7 @@ class Candidates:
             raise
         except Exception as error:
             raise EvaluationError(
-                f"{_called(self.to_network)} failed for {_short(arch)}: "
+                f"{_called(self.to_network)} failed for {shown(arch)}: "
                 f"{type(error).__name__}: {error}"
             ) from error
 
@@ -159,7 +160,7 @@ class Candidates:
             return self.domain.text(found)
         except (ArchcastError, TypeError, ValueError, AttributeError) as error:
             raise EvaluationError(
-                f"{_called(self.to_network)} turned {_short(arch)} into {_short(found)}, which is "
+                f"{_called(self.to_network)} turned {shown(arch)} into {shown(found)}, which is "
                 f"no architecture of {self.domain.space.name}: {error}"
             ) from error
 
@@ -175,7 +176,7 @@ class Candidates:
                     ) from error
                 raise
             raise EvaluationError(
-                f"{_called(self.to_network)} turned {_short(arch)} into {_short(found)}, which "
+                f"{_called(self.to_network)} turned {shown(arch)} into {shown(found)}, which "
                 f"cannot be read as a network: {error}"
             ) from error
 
@@ -289,8 +290,3 @@ class Candidates:
 
 def _called(function: Any) -> str:
     return f"{getattr(function, '__name__', type(function).__name__)}()"
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:197]}..."

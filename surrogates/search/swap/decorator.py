@@ -101,7 +101,9 @@ class Surrogate:
             The best that was measured.
 
         Raises:
-            EvaluationError: no candidate is known.
+            EvaluationError: no candidate is known, or all trainings failed.
+            InvalidSettingError: nothing may be trained and the forecasts have no unit; or
+                ``beyond`` cannot tell how to call the function.
             Exception: what the function raised, unless ``on_error="forecast"``; that training is
                 spent, what was measured is kept, and the next call goes on.
         """
