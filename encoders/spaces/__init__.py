@@ -10,11 +10,11 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Final
 
+from archcast.encoders._words import shown
 from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.spaces._base import Space
 from archcast.encoders.spaces._fields import Field, FieldSpace
 from archcast.encoders.spaces._net import Net, Parameter, Value
-from archcast.encoders.spaces._words import shown
 
 __all__ = [
     "SPACES",

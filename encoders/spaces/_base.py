@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+from archcast.encoders._words import cut
 from archcast.encoders.errors import (
     ArchcastError,
     EvaluationError,
@@ -16,7 +17,6 @@ from archcast.encoders.errors import (
 )
 from archcast.encoders.spaces._net import Net
 from archcast.encoders.spaces._net_graph import GraphNet
-from archcast.encoders.spaces._words import cut
 
 if TYPE_CHECKING:
     import torch

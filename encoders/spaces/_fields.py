@@ -9,9 +9,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from archcast.encoders._words import shown
 from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.spaces._base import Space
-from archcast.encoders.spaces._words import shown
 
 #: Chosen values, one tuple a field.
 Choices = tuple[tuple[Any, ...], ...]

@@ -6,8 +6,8 @@ import ast
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from archcast.encoders._words import shown
 from archcast.encoders.errors import InvalidSpecError
-from archcast.encoders.spaces._words import shown
 
 #: Operator position and the state it reads.
 Edge = tuple[int, int]

@@ -14,6 +14,7 @@ from typing import Final, Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from archcast.encoders._words import shown
 from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.spaces._batch import Value as BatchValue
@@ -21,7 +22,6 @@ from archcast.encoders.spaces._batch import in_batches
 from archcast.encoders.spaces._fields import Choices, FieldSpace
 from archcast.encoders.spaces._net import Net, Value
 from archcast.encoders.spaces._transnas_batch import Encoders
-from archcast.encoders.spaces._words import shown
 
 #: Channels that leave the stem.
 STEM: Final = 64

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from archcast.encoders._words import shown
 from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.spaces._base import Space
@@ -23,7 +24,6 @@ from archcast.encoders.spaces._genotype import Cell, CellReader, Edge, Genotype,
 from archcast.encoders.spaces._net import Net, Value
 from archcast.encoders.spaces._two_cells_arrays import Layout, needs_reference
 from archcast.encoders.spaces._two_cells_graph import build
-from archcast.encoders.spaces._words import shown
 
 #: Genotypes built together: more gain nothing, and take memory.
 _BATCH = 1024

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from archcast.encoders._words import shown
 from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.spaces._genotype import Genotype
 from archcast.encoders.spaces._two_cells import TwoCellSpace
-from archcast.encoders.spaces._words import shown
 
 #: What the names in a configuration of NAS-Bench-301 begin with.
 _CONFIG: Final = "NetworkSelectorDatasetInfo:darts:"

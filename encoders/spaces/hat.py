@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
+from archcast.encoders._words import shown
 from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.spaces._fields import Choices, Field
 from archcast.encoders.spaces._layers import LayerSpace
 from archcast.encoders.spaces._net import Net, Parameter, Value
 from archcast.encoders.spaces._transformer import self_attention, sinusoids
-from archcast.encoders.spaces._words import shown
 
 #: Features of queries, keys and values of all heads, whatever the width.
 _INNER: Final = 512

@@ -11,11 +11,11 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
+from archcast.encoders._words import shown
 from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.spaces._fields import Choices, Field, FieldSpace
 from archcast.encoders.spaces._mobile import inverted_residual
 from archcast.encoders.spaces._net import Net
-from archcast.encoders.spaces._words import shown
 
 #: Channels leaving, and stride, of the seven stages.
 WIDTHS: Final = (16, 24, 40, 80, 112, 192, 320)

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from archcast.encoders._words import shown
 from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.spaces._base import Space
@@ -35,7 +36,6 @@ from archcast.encoders.spaces._nasbench101_graph import (
     vertex_channels,
 )
 from archcast.encoders.spaces._net import Net, Value
-from archcast.encoders.spaces._words import shown
 
 #: The benchmark's own names of operators, accepted beside ours.
 _LONG: Final = {

@@ -15,13 +15,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from archcast.encoders._words import shown
 from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.spaces._base import Space
 from archcast.encoders.spaces._batch import GraphBatch, Triple, Value, in_batches
 from archcast.encoders.spaces._net import Net
 from archcast.encoders.spaces._net import Value as NetValue
-from archcast.encoders.spaces._words import shown
 
 #: Operators of an edge; a parsed cell holds their positions here.
 OPERATORS: Final = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")

@@ -12,11 +12,11 @@ from functools import lru_cache
 from itertools import permutations
 from typing import Any, Final, NamedTuple
 
+from archcast.encoders._words import shown
 from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.spaces._fields import Choices, Field, FieldSpace
 from archcast.encoders.spaces._message_passing import CONVOLUTIONS, Adjacency
 from archcast.encoders.spaces._net import Net
-from archcast.encoders.spaces._words import shown
 
 #: What each of the four nodes reads: 0 is the network's input, 1 the first node, and so on.
 LINKS: Final = ("0000", "0001", "0011", "0012", "0013", "0111", "0112", "0122", "0123")

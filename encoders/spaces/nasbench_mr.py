@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from archcast.encoders._words import shown
 from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.spaces._fields import Choices, Field, FieldSpace
 from archcast.encoders.spaces._net import Net, Value
-from archcast.encoders.spaces._words import shown
 
 #: Branches of the four stages.
 STAGES: Final = (1, 2, 3, 4)

@@ -14,11 +14,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from archcast.encoders._words import shown
 from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.spaces._base import Space
 from archcast.encoders.spaces._net import Net, Parameter, Value
 from archcast.encoders.spaces._recipe import OPERATORS, Node, Recipe, RecipeError, ordered
-from archcast.encoders.spaces._words import shown
 
 #: Features of a word, and of the hidden states.
 EMBEDDING: Final = 400

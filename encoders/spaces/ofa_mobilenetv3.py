@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
+from archcast.encoders._words import shown
 from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.spaces._fields import Choices, Field, FieldSpace
 from archcast.encoders.spaces._mobile import divisible, inverted_residual
 from archcast.encoders.spaces._net import Net
-from archcast.encoders.spaces._words import shown
 
 #: Layers of a stage at most.
 DEPTH: Final = 4

@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from archcast.encoders._words import shown
 from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.spaces._batch import Value as BatchValue
 from archcast.encoders.spaces._batch import rows_by
@@ -23,7 +24,6 @@ from archcast.encoders.spaces._fields import Choices, Field
 from archcast.encoders.spaces._net import Net, Value
 from archcast.encoders.spaces._transnas import STEM, TransNAS, relu_conv
 from archcast.encoders.spaces._transnas_batch import Encoders
-from archcast.encoders.spaces._words import shown
 
 _TEXT: Final = re.compile(r"64-([0-9]+)-basic")
 _TUPLE: Final = re.compile(r"\(\s*\d(\s*,\s*\d)*\s*\)")

@@ -14,13 +14,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from archcast.encoders._words import shown
 from archcast.encoders.errors import InvalidSpecError
 from archcast.encoders.spaces._batch import Value as BatchValue
 from archcast.encoders.spaces._fields import Choices, Field
 from archcast.encoders.spaces._net import Net, Value
 from archcast.encoders.spaces._transnas import STEM, TransNAS, each, relu_conv
 from archcast.encoders.spaces._transnas_batch import Encoders
-from archcast.encoders.spaces._words import shown
 
 #: Source and target node of the six edges, in the order of the text.
 EDGES: Final = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))

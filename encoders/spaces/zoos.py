@@ -23,11 +23,11 @@ import numpy as np
 
 from archcast.encoders._simplify import simplify
 from archcast.encoders._torch import lower
+from archcast.encoders._words import shown
 from archcast.encoders.errors import InvalidSpecError, UnreadableModelError
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.spaces import _zoo_models
 from archcast.encoders.spaces._base import Space
-from archcast.encoders.spaces._words import shown
 from archcast.encoders.spaces._zoo_recordings import recorded
 
 if TYPE_CHECKING:

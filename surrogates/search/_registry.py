@@ -6,8 +6,8 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, Final
 
+from archcast.encoders._words import shown
 from archcast.encoders.errors import InvalidSettingError
-from archcast.encoders.spaces._words import shown
 from archcast.search.domain import Domain
 from archcast.search.strategy import Strategy
 

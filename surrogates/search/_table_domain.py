@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archcast.datasets import Benchmark
+from archcast.encoders._words import shown
 from archcast.encoders.errors import InvalidSettingError, InvalidSpecError
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.spaces import get_space
-from archcast.encoders.spaces._words import shown
 from archcast.search._nearest import Codes
 from archcast.search.domain import Cost, Domain
 from archcast.search.objectives import Constraint

@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 from archcast.encoders import read
+from archcast.encoders._words import shown
 from archcast.encoders.errors import (
     ArchcastError,
     EvaluationError,
@@ -17,7 +18,6 @@ from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.spaces import Field, FieldSpace
 from archcast.encoders.spaces._base import building
 from archcast.encoders.spaces._fields import Choices, check_fields
-from archcast.encoders.spaces._words import shown
 
 __all__ = ["ChoiceSpace"]
 

@@ -10,8 +10,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from archcast.encoders._words import shown
 from archcast.encoders.errors import EvaluationError
-from archcast.encoders.spaces._words import shown
 from archcast.search.strategy import Proposal
 
 __all__ = ["BatchEvaluate", "Evaluate", "Outcome", "Result", "measure", "measure_batch"]

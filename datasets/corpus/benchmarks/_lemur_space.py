@@ -12,10 +12,10 @@ import numpy as np
 from archcast.datasets.benchmarks import _lemur_trials
 from archcast.datasets.benchmarks._lemur_graphs import LemurGraphs
 from archcast.datasets.benchmarks._lemur_settings import Setting, parsed
+from archcast.encoders._words import shown
 from archcast.encoders.errors import InvalidSpecError, SandboxError
 from archcast.encoders.graph import ComputeGraph
 from archcast.encoders.spaces import Space
-from archcast.encoders.spaces._words import shown
 
 #: Name, and the setting where it is told.
 Cell = tuple[str, Setting | None]

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archcast._tasks import get_task, tasks
+from archcast.encoders._words import shown
 from archcast.encoders.errors import EvaluationError, InvalidSettingError, MissingExtraError
-from archcast.encoders.spaces._words import shown
 from archcast.search.adapters._parameters import Parameters
 from archcast.search.domain import Domain
 from archcast.search.forecaster import Forecaster

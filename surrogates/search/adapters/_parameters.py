@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from archcast.encoders._words import shown
 from archcast.encoders.errors import InvalidSettingError, InvalidSpecError
 from archcast.encoders.spaces import FieldSpace, Space
-from archcast.encoders.spaces._words import shown
 
 __all__ = ["Label", "Parameters"]
 

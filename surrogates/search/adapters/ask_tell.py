@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from archcast.encoders._words import shown
 from archcast.encoders.errors import EvaluationError, InfeasibleError, InvalidSettingError
-from archcast.encoders.spaces._words import shown
 from archcast.search._registry import get_strategy
 from archcast.search.choices import ChoiceSpace
 from archcast.search.domain import Domain

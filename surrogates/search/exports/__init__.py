@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from archcast.encoders._files import write_atomically
+from archcast.encoders._words import shown
 from archcast.encoders.errors import (
     ArchcastError,
     InvalidSettingError,
@@ -25,7 +26,6 @@ from archcast.encoders.errors import (
 )
 from archcast.encoders.spaces import Space, get_space
 from archcast.encoders.spaces._base import building
-from archcast.encoders.spaces._words import shown
 
 if TYPE_CHECKING:
     import torch

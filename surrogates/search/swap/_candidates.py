@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archcast.encoders import read
+from archcast.encoders._words import shown
 from archcast.encoders.errors import ArchcastError, EvaluationError, UnreadableModelError
 from archcast.encoders.graph import ComputeGraph, pack, unpack
 from archcast.encoders.spaces import recognise
-from archcast.encoders.spaces._words import shown
 from archcast.encoders.tabular import feature_names, tabular
 from archcast.search.domain import Domain
 from archcast.search.swap._arguments import JOINT, NotPlainError, canonical, leaves, plain
